@@ -1,0 +1,90 @@
+// What a backend is: turns a version's files into something that executes. One folder under backends/ each; they see this header,
+// proto/ and ranks 0-1, never models/.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/infer.h"
+#include "api/text.h"
+#include "base/compute_arbiter.h"
+#include "base/status.h"
+
+namespace inference {
+class ModelConfig;
+class ModelInstanceGroup;
+}  // namespace inference
+
+namespace nereid {
+
+// One request inside a backend. Destroying one that got no final response answers it with kInternal.
+class Execution {
+ public:
+  virtual ~Execution() = default;
+  virtual const InferRequest& request() const = 0;
+  // Leading dim of the inputs when the model batches, else 1.
+  virtual std::int64_t batch_size() const = 0;
+  virtual bool cancelled() const = 0;
+  // Any thread. Exactly one final response a request; a model that is not decoupled sends exactly one response. Set `times` on the final one.
+  virtual Pushed Send(InferResponse&& response) = 0;
+  virtual void OnRoom(std::function<void()> wake) = 0;
+};
+
+using ExecutionBatch = std::vector<std::unique_ptr<Execution>>;
+
+struct InstanceSpec {
+  std::string name;        // "magika_0_0"
+  std::string kind;        // "KIND_CPU", "KIND_GPU", "KIND_MODEL"
+  int device_id = 0;
+  int index = 0;
+};
+
+class ModelInstance {
+ public:
+  virtual ~ModelInstance() = default;
+  // On the instance's own thread, never twice at a time. May keep the executions and answer later (decoupled models).
+  // Requests whose required inputs differ in shape beyond the batch dim never share a batch, unless the input allows ragged batches.
+  virtual void Execute(ExecutionBatch batch) = 0;
+};
+
+// One loaded version.
+class BackendModel {
+ public:
+  virtual ~BackendModel() = default;
+  // On a loader thread.
+  virtual Result<std::unique_ptr<ModelInstance>> CreateInstance(const InstanceSpec& spec) = 0;
+  // Not null for a text model.
+  virtual TextGenerator* text_generator() { return nullptr; }
+  // The version can answer now. Must not block long.
+  virtual bool Ready() const { return true; }
+};
+
+struct ModelFiles {
+  std::string model_name;
+  std::int64_t version = 1;
+  std::filesystem::path model_folder;    // <repository>/<model>
+  std::filesystem::path version_folder;  // <repository>/<model>/<version>
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // Fills what config.pbtxt leaves out (inputs, outputs, max_batch_size, ...), never what it says. On a loader thread.
+  // A mismatch between the config and the files is an error that names both.
+  virtual Result<Nothing> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) = 0;
+  // On a loader thread; may take long. `config` is complete and outlives the model.
+  virtual Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig& config) = 0;
+};
+
+// What the server hands to each backend when it makes it.
+struct BackendWorld {
+  ComputeArbiter* arbiter = nullptr;
+  int cores = 1;
+  std::uint64_t memory_bytes = 0;
+  std::map<std::string, std::string> options;  // --backend-config=<backend>,<key>=<value>
+};
+
+}  // namespace nereid

@@ -1,0 +1,50 @@
+// What a target answers, event by event. A unary answer is a fold over the same events.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "api/text.h"
+#include "net/task.h"
+
+namespace nereid {
+
+// First. For relayed answers it carries the provider's head.
+struct Started {
+  std::string model;                           // the public model's name
+  int status = 200;                            // relayed: the provider's
+  bool relayed = false;
+  std::string content_type;                    // relayed
+  std::vector<std::pair<std::string, std::string>> headers;  // relayed: those that may pass on
+  std::optional<std::uint64_t> content_length; // relayed, when known
+};
+struct TextDelta {
+  int choice = 0;
+  std::string_view text;
+  std::optional<FinishReason> finish;          // on the choice's last delta
+};
+// In the client's dialect already: sent as they are.
+struct RelayedBytes {
+  std::string_view bytes;
+};
+// Last, unless the task fails.
+struct Finished {
+  TokenUsage usage;
+};
+
+using ResponseEvent = std::variant<Started, TextDelta, RelayedBytes, Finished>;
+
+// Writes an answer to the client. Awaiting Write is the back-pressure. On the request's io thread only.
+class ResponseSink {
+ public:
+  virtual ~ResponseSink() = default;
+  virtual net::Task<Nothing> Write(const ResponseEvent& event) = 0;
+  // Nothing has left yet, so an error can still be rendered as a status.
+  virtual bool started() const = 0;
+};
+
+}  // namespace nereid

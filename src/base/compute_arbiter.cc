@@ -1,0 +1,49 @@
+#include "base/compute_arbiter.h"
+
+#include <algorithm>
+
+namespace nereid {
+
+ComputeArbiter::ComputeArbiter(int tokens) : total_(std::max(1, tokens)), free_(total_) {}
+
+ComputeArbiter::Hold& ComputeArbiter::Hold::operator=(Hold&& other) noexcept {
+  if (this != &other) {
+    Release();
+    arbiter_ = std::exchange(other.arbiter_, nullptr);
+    tokens_ = other.tokens_;
+  }
+  return *this;
+}
+
+void ComputeArbiter::Hold::Release() {
+  if (!arbiter_) return;
+  std::lock_guard lock(arbiter_->mutex_);
+  arbiter_->free_ += tokens_;
+  arbiter_->Grant();
+  arbiter_ = nullptr;
+}
+
+ComputeArbiter::Hold ComputeArbiter::Acquire(int tokens, ComputePriority priority) {
+  tokens = std::clamp(tokens, 1, total_);
+  std::unique_lock lock(mutex_);
+  Waiter self{tokens, {}};
+  waiting_[static_cast<int>(priority)].push_back(&self);
+  Grant();
+  self.wake.wait(lock, [&] { return self.granted; });
+  return Hold(this, tokens);
+}
+
+void ComputeArbiter::Grant() {
+  for (auto& list : waiting_) {
+    while (!list.empty()) {
+      Waiter& first = *list.front();
+      if (first.tokens > free_) return;  // a lower priority does not overtake: the first in line would starve
+      free_ -= first.tokens;
+      first.granted = true;
+      list.pop_front();
+      first.wake.notify_one();
+    }
+  }
+}
+
+}  // namespace nereid
