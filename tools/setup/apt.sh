@@ -10,7 +10,7 @@ build=(
   libspdlog-dev libfmt-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libssl-dev zlib1g-dev
   libgtest-dev libgmock-dev python3 python3-venv python3-pip curl ca-certificates git openssl procps
 )
-test=(nginx-light wrk nodejs)
+test=(nginx-light wrk)
 
 case ${1-} in
   build) wanted=("${build[@]}") ;;
