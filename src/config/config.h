@@ -23,6 +23,12 @@ enum class V2Auth : std::uint8_t { kOpen, kInfer, kRequired };
 enum class Durability : std::uint8_t { kRelaxed, kStrict };
 enum class ControlMode : std::uint8_t { kNone, kPoll, kExplicit };
 
+// Triton's restricted APIs: calls of these categories need the header. From flags only, and never printed: `value` is a secret.
+struct RestrictedApi {
+  std::vector<std::string> categories;         // "health", "metadata", "inference", "shared-memory", "model-config", ...
+  std::string header, value;
+};
+
 struct HttpConfig {
   bool enabled = true;
   std::string address = "127.0.0.1";           // tritonserver: 0.0.0.0
@@ -39,6 +45,8 @@ struct HttpConfig {
   int idle_timeout_ms = 75'000;                // keep-alive
   int write_timeout_ms = 30'000;               // a reader that takes nothing for so long is dropped
   int connections_max = 16'384;
+  std::string header_forward_pattern;          // regular expression; matching headers become request parameters
+  std::vector<RestrictedApi> restricted;
 };
 
 struct GrpcConfig {
@@ -49,6 +57,15 @@ struct GrpcConfig {
   int infer_threads = 1;
   std::string certificate_file, key_file, root_file;
   bool tls = false, mutual_tls = false;
+  std::string compression = "none";            // of infer answers: none, low, medium, high
+  std::string header_forward_pattern;          // regular expression; matching metadata become request parameters
+  std::vector<RestrictedApi> restricted;       // the metadata key is "triton-grpc-protocol-" + header
+  int keepalive_time_ms = 7'200'000, keepalive_timeout_ms = 20'000;
+  bool keepalive_without_calls = false;
+  int pings_without_data_max = 2;
+  int ping_interval_without_data_ms = 300'000;
+  int ping_strikes_max = 2;
+  int connection_age_ms = 0, connection_age_grace_ms = 0;  // 0: unlimited
 };
 
 struct MetricsConfig {
@@ -158,6 +175,9 @@ struct Config {
   StoreConfig store;
   bool called_as_triton = false;               // not settable: argv[0]
 };
+
+// Where keys, the ledger and the admin key live: server.state_folder, else $XDG_STATE_HOME/nereid, else ~/.local/state/nereid.
+std::string StateFolder(const ServerConfig& server);
 
 // YAML text over `base`. Unknown keys, wrong types and bad values are errors with their path ("public_models.gpt-4.1.price.input").
 Result<Config> ParseConfig(std::string_view yaml, Config base, std::string_view file_name);
