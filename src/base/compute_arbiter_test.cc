@@ -1,0 +1,64 @@
+#include "base/compute_arbiter.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <latch>
+#include <thread>
+#include <vector>
+
+namespace nereid {
+namespace {
+
+TEST(ComputeArbiter, NeverGivesOutMoreTokensThanItHas) {
+  ComputeArbiter arbiter(3);
+  std::atomic<int> held = 0, most = 0;
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 6; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 500; ++i) {
+        int tokens = 1 + (t + i) % 3;
+        auto hold = arbiter.Acquire(tokens);
+        int now = held += tokens;
+        int seen = most;
+        while (now > seen && !most.compare_exchange_weak(seen, now)) {
+        }
+        held -= tokens;
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_LE(most, 3);
+  EXPECT_EQ(held, 0);
+}
+
+TEST(ComputeArbiter, ClampsARequestForMoreThanAll) {
+  ComputeArbiter arbiter(2);
+  auto hold = arbiter.Acquire(100);
+  hold.Release();
+  auto again = arbiter.Acquire(2);
+}
+
+TEST(ComputeArbiter, ALaterSmallRequestDoesNotOvertakeALargeOne) {
+  ComputeArbiter arbiter(2);
+  auto first = arbiter.Acquire(1);
+  std::latch large_has_it(1);
+  std::atomic<bool> large_done = false;
+  std::jthread large([&] {
+    auto hold = arbiter.Acquire(2);
+    large_done = true;
+    large_has_it.count_down();
+  });
+  std::atomic<bool> small_was_after_large = false;
+  std::jthread small([&] {
+    large_has_it.wait();
+    auto hold = arbiter.Acquire(1, ComputePriority::kLow);
+    small_was_after_large = large_done.load();
+  });
+  first.Release();
+  small.join();
+  EXPECT_TRUE(small_was_after_large);
+}
+
+}  // namespace
+}  // namespace nereid
