@@ -17,7 +17,7 @@ Result<Nothing> CheckPorts(const ServerConfig& server) {
   std::vector<Listener> listeners;
   if (server.http.enabled) listeners.push_back({"HTTP requests", server.http.address, server.http.port});
   if (server.grpc.enabled) listeners.push_back({"GRPC requests", server.grpc.address, server.grpc.port});
-  if (server.metrics.enabled && server.http.enabled)
+  if (server.metrics.enabled)
     listeners.push_back({"metrics requests", server.metrics.address.empty() ? server.http.address : server.metrics.address, server.metrics.port});
   auto everywhere = [](std::string_view address) { return address == "0.0.0.0" || address == "::"; };
   for (std::size_t i = 0; i < listeners.size(); ++i) {
