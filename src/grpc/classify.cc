@@ -1,0 +1,7 @@
+#include "grpc/infer_response.h"
+
+namespace nereid::grpc_server {
+
+Result<Nothing> Classify(const AnswerOptions&, const ModelInfo&, InferResponse&) { return Nothing{}; }
+
+}  // namespace nereid::grpc_server

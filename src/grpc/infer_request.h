@@ -1,0 +1,49 @@
+// ModelInferRequest on the wire -> InferRequest. Tensor bytes are taken where they lie in the received slices when they can be.
+#pragma once
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include "api/infer.h"
+
+namespace nereid::grpc_server {
+
+// What concerns the answer only.
+struct AnswerOptions {
+  struct Classification {
+    std::string output;
+    std::int64_t classes = 0;
+  };
+  std::vector<Classification> classifications;
+  bool empty_final_response = false;  // triton_enable_empty_final_response
+  std::string requested_version;      // as sent
+};
+
+struct ParsedRequest {
+  InferRequest request;
+  AnswerOptions answer;
+};
+
+// "" is no version (-1); an error for what is no number.
+Result<ModelRef> ParseModelRef(const std::string& name, const std::string& version);
+
+// Reads the message in two steps: Open finds the parts, Take makes the request. `message` is given up: the tensors own it.
+class RequestReader {
+ public:
+  RequestReader();
+  ~RequestReader();
+  RequestReader(RequestReader&&) noexcept;
+
+  // kInvalidArgument for bytes that are no ModelInferRequest.
+  Result<Nothing> Open(grpc::ByteBuffer message);
+  const std::string& model_name() const;
+  const std::string& client_id() const;
+  Result<ModelRef> Model() const;
+  // Errors have Triton's texts.
+  Result<ParsedRequest> Take();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace nereid::grpc_server

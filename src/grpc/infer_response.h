@@ -1,0 +1,28 @@
+// InferResponse -> ModelInferResponse or ModelStreamInferResponse on the wire; large outputs are handed on, not copied.
+#pragma once
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include "api/infer.h"
+#include "api/model_service.h"
+#include "grpc/infer_request.h"
+
+namespace nereid::grpc_server {
+
+// What a streamed answer carries beside the response.
+struct StreamMark {
+  bool final = false;      // triton_final_response
+};
+
+// Replaces the outputs that were asked for as classes. Errors: a datatype that has no order, a shape that does not fit its bytes.
+Result<Nothing> Classify(const AnswerOptions& options, const ModelInfo& model, InferResponse& response);
+
+// Fails when the message would be longer than gRPC can carry.
+Result<grpc::ByteBuffer> RenderResponse(const InferResponse& response);
+Result<grpc::ByteBuffer> RenderStreamResponse(const InferResponse& response, StreamMark mark);
+// An error inside a stream. `model` is empty when the request did not get as far as the model.
+grpc::ByteBuffer RenderStreamError(const Status& status, const std::string& client_id, const std::string& model, std::optional<StreamMark> mark);
+// The mark alone, for a model that ended without a response.
+grpc::ByteBuffer RenderStreamEnd(const std::string& client_id, const std::string& model, const std::string& requested_version);
+
+}  // namespace nereid::grpc_server

@@ -1,0 +1,14 @@
+// A model's counters as the message of ModelStatistics.
+#pragma once
+
+#include "api/model_service.h"
+
+namespace inference {
+class ModelStatistics;
+}
+
+namespace nereid::grpc_server {
+
+void FillStatistics(const ModelStats& stats, inference::ModelStatistics& out);
+
+}  // namespace nereid::grpc_server
