@@ -1,0 +1,129 @@
+#include "net/stream.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <openssl/err.h>
+
+namespace nereid::net {
+
+std::string TlsErrorText() {
+  unsigned long error = ::ERR_peek_last_error();
+  ::ERR_clear_error();
+  if (error == 0) return "the peer closed the connection";
+  char text[256];
+  ::ERR_error_string_n(error, text, sizeof text);
+  return text;
+}
+
+Result<SslContext> ServerTls(const std::string& certificate_file, const std::string& key_file) {
+  SslContext context(::SSL_CTX_new(::TLS_server_method()));
+  ::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  if (::SSL_CTX_use_certificate_chain_file(context.get(), certificate_file.c_str()) != 1)
+    return Error(Code::kInvalidArgument, fmt::format("cannot use the certificate file '{}': {}", certificate_file, TlsErrorText()), "tls_config");
+  if (::SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1)
+    return Error(Code::kInvalidArgument, fmt::format("cannot use the key file '{}': {}", key_file, TlsErrorText()), "tls_config");
+  ::SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  return context;
+}
+
+Result<SslContext> ClientTls(const std::string& ca_file) {
+  SslContext context(::SSL_CTX_new(::TLS_client_method()));
+  ::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  int loaded = ca_file.empty() ? ::SSL_CTX_set_default_verify_paths(context.get()) : ::SSL_CTX_load_verify_file(context.get(), ca_file.c_str());
+  if (loaded != 1) return Error(Code::kInvalidArgument, fmt::format("cannot read the roots of trust in '{}': {}", ca_file.empty() ? "the system's store" : ca_file, TlsErrorText()), "tls_config");
+  ::SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  ::SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  return context;
+}
+
+Task<Nothing> Stream::Accept(SSL_CTX* context) {
+  ssl_.reset(::SSL_new(context));
+  ::SSL_set_fd(ssl_.get(), fd());
+  ::SSL_set_accept_state(ssl_.get());
+  co_return co_await Handshake();
+}
+
+Task<Nothing> Stream::Connect(SSL_CTX* context, const std::string& host) {
+  ssl_.reset(::SSL_new(context));
+  ::SSL_set_fd(ssl_.get(), fd());
+  ::SSL_set_connect_state(ssl_.get());
+  ::SSL_set_tlsext_host_name(ssl_.get(), host.c_str());
+  ::SSL_set1_host(ssl_.get(), host.c_str());
+  co_return co_await Handshake();
+}
+
+Task<Nothing> Stream::Handshake() {
+  for (;;) {
+    ::ERR_clear_error();
+    int result = ::SSL_do_handshake(ssl_.get());
+    if (result == 1) co_return Nothing{};
+    Done done = TlsResult(result);
+    if (done.need == Need::kNone) co_return Error(Code::kUnavailable, fmt::format("the TLS handshake failed: {}", TlsErrorText()), "tls_failed");
+    if (!co_await Wait(done.need)) co_return Error(Code::kCancelled, "the TLS handshake was cut short", "cancelled");
+  }
+}
+
+Stream::Done Stream::TlsResult(int result) {
+  switch (::SSL_get_error(ssl_.get(), result)) {
+    case SSL_ERROR_WANT_READ: return {0, Need::kRead, 0};
+    case SSL_ERROR_WANT_WRITE: return {0, Need::kWrite, 0};
+    case SSL_ERROR_ZERO_RETURN: return {};
+    case SSL_ERROR_SYSCALL: return {0, Need::kNone, errno ? errno : ECONNRESET};
+    default: return {0, Need::kNone, EPROTO};
+  }
+}
+
+Stream::Done Stream::Read(char* to, std::size_t room) {
+  if (ssl_) {
+    ::ERR_clear_error();
+    int got = ::SSL_read(ssl_.get(), to, static_cast<int>(std::min<std::size_t>(room, 1 << 30)));
+    if (got > 0) return {static_cast<std::size_t>(got), Need::kNone, 0};
+    return TlsResult(got);
+  }
+  for (;;) {
+    ssize_t got = ::recv(fd(), to, room, 0);
+    if (got >= 0) return {static_cast<std::size_t>(got), Need::kNone, 0};
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return {0, Need::kRead, 0};
+    return {0, Need::kNone, errno};
+  }
+}
+
+Stream::Done Stream::Write(std::span<const iovec> pieces) {
+  if (ssl_) {
+    for (const iovec& piece : pieces) {
+      if (piece.iov_len == 0) continue;
+      ::ERR_clear_error();
+      int sent = ::SSL_write(ssl_.get(), piece.iov_base, static_cast<int>(std::min<std::size_t>(piece.iov_len, 1 << 30)));
+      if (sent > 0) return {static_cast<std::size_t>(sent), Need::kNone, 0};
+      return TlsResult(sent);
+    }
+    return {};
+  }
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces.data());
+  message.msg_iovlen = std::min<std::size_t>(pieces.size(), IOV_MAX);
+  for (;;) {
+    ssize_t sent = ::sendmsg(fd(), &message, MSG_NOSIGNAL);
+    if (sent >= 0) return {static_cast<std::size_t>(sent), Need::kNone, 0};
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return {0, Need::kWrite, 0};
+    return {0, Need::kNone, errno};
+  }
+}
+
+Awaitable<bool> Stream::Wait(Need need) {
+  auto [error] = co_await socket_.async_wait(need == Need::kWrite ? Socket::wait_write : Socket::wait_read, kAwaitTuple);
+  co_return !error;
+}
+
+void Stream::Close() {
+  if (ssl_ && socket_.is_open()) ::SSL_shutdown(ssl_.get());
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+}
+
+}  // namespace nereid::net

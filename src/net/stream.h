@@ -1,0 +1,66 @@
+// A connected socket, plain or TLS, read and written without blocking. The caller waits for readiness between tries.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include <openssl/ssl.h>
+
+#include "net/spawn.h"
+#include "net/task.h"
+
+namespace nereid::net {
+
+struct SslFree {
+  void operator()(SSL* ssl) const { ::SSL_free(ssl); }
+  void operator()(SSL_CTX* context) const { ::SSL_CTX_free(context); }
+};
+using SslPtr = std::unique_ptr<SSL, SslFree>;
+using SslContext = std::unique_ptr<SSL_CTX, SslFree>;
+
+// For a listener. Errors name the file.
+Result<SslContext> ServerTls(const std::string& certificate_file, const std::string& key_file);
+// For outbound connections: verifies against `ca_file`, or the system's roots when that is empty.
+Result<SslContext> ClientTls(const std::string& ca_file);
+// OpenSSL's newest error on this thread, as text.
+std::string TlsErrorText();
+
+class Stream {
+ public:
+  enum class Need : std::uint8_t { kNone, kRead, kWrite };
+  struct Done {
+    std::size_t bytes = 0;   // 0 with Need::kNone and no error: the peer ended its side (reads only)
+    Need need = Need::kNone;  // not done: wait for this
+    int error = 0;           // errno, or EPROTO for TLS
+  };
+
+  explicit Stream(Socket socket) : socket_(std::move(socket)) {}
+  Stream(Stream&&) = default;
+  Stream& operator=(Stream&&) = default;
+
+  // Handshake for server or client; `host` is verified and sent as SNI (client). kUnauthenticated-like texts come as kUnavailable, "tls_failed".
+  Task<Nothing> Accept(SSL_CTX* context);
+  Task<Nothing> Connect(SSL_CTX* context, const std::string& host);
+
+  Done Read(char* to, std::size_t room);
+  Done Write(std::span<const iovec> pieces);
+  // False when cancelled.
+  Awaitable<bool> Wait(Need need);
+
+  Socket& socket() { return socket_; }
+  int fd() { return socket_.native_handle(); }
+  bool tls() const { return ssl_ != nullptr; }
+  void Close();
+
+ private:
+  Task<Nothing> Handshake();
+  Done TlsResult(int result);
+
+  Socket socket_;
+  SslPtr ssl_;
+};
+
+}  // namespace nereid::net
