@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 namespace {
 
 constexpr std::array<std::string_view, 9> kCategoryNames = {
@@ -71,4 +71,4 @@ Result<Nothing> Access::Check(Category category, bool changes, std::string_view 
   return Nothing{};
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

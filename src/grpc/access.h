@@ -11,7 +11,7 @@
 #include "api/request.h"
 #include "config/config.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 // What a method belongs to. The order is that of kCategoryNames in access.cc.
 enum class Category : std::uint8_t { kHealth, kMetadata, kInference, kSharedMemory, kModelConfig, kModelRepository, kStatistics, kTrace, kLogging };
@@ -39,4 +39,4 @@ class Access {
   std::map<Category, Rule> restricted_;
 };
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

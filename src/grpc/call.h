@@ -9,7 +9,7 @@
 
 #include <grpcpp/grpcpp.h>
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 // One outstanding operation. Arm it, hand its address to gRPC, and the owner lives at least until the operation ended.
 class Tag {
@@ -62,4 +62,4 @@ class OpenCalls {
   bool closed_ = false;    // guarded by mutex_
 };
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

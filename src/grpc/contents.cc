@@ -4,7 +4,7 @@
 
 #include "proto/grpc_service.pb.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 namespace {
 
 using Input = inference::ModelInferRequest_InferInputTensor;
@@ -84,4 +84,4 @@ Result<Bytes> ContentsBytes(const Input& input, Datatype datatype, const std::st
   return std::move(writer).Done();
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -6,7 +6,7 @@
 #include "grpc/call.h"
 #include "grpc/header_forward.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 // What ServerMetadata answers.
 struct ServerIdentity {
@@ -23,4 +23,4 @@ struct CallContext {
   grpc_compression_level compression = GRPC_COMPRESS_LEVEL_NONE;
 };
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -4,7 +4,7 @@
 #include "api/model_service.h"
 #include "proto/model_config.pb.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 class FakeModels final : public ModelService {
  public:
@@ -74,4 +74,4 @@ class FakeModels final : public ModelService {
   std::map<std::string, std::shared_ptr<const ModelInfo>> models_;
 };
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -4,7 +4,7 @@
 #include "grpc/status.h"
 #include "grpc/stream_call.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 namespace {
 
 constexpr std::string_view kStreamInfer = "/inference.GRPCInferenceService/ModelStreamInfer";
@@ -45,4 +45,4 @@ void GenericCall::Finish(Result<grpc::ByteBuffer> answer) {
   shared_.open.End();  // no operation is started after this one
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

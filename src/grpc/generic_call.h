@@ -5,7 +5,7 @@
 
 #include "grpc/context.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 // gRPC's objects of one call; the completion of each operation comes to one of the tags. Operations of one kind never overlap.
 struct GenericExchange {
@@ -36,4 +36,4 @@ class GenericCall final : public std::enable_shared_from_this<GenericCall> {
   grpc::ByteBuffer message_;
 };
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 HeaderForward::HeaderForward(const std::string& pattern) {
   if (pattern.empty()) return;
@@ -23,4 +23,4 @@ void HeaderForward::Apply(const Metadata& metadata, Parameters& parameters) cons
   }
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -6,7 +6,7 @@
 #include "api/tensor.h"
 #include "grpc/access.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 class HeaderForward {
  public:
@@ -18,4 +18,4 @@ class HeaderForward {
   std::optional<std::regex> pattern_;
 };
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -3,7 +3,7 @@
 #include "grpc/infer_response.h"
 #include "grpc/status.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 InferMethod::InferMethod() {
   AddMethod(new grpc::internal::RpcServiceMethod("/inference.GRPCInferenceService/ModelInfer", grpc::internal::RpcMethod::NORMAL_RPC, nullptr));
@@ -94,4 +94,4 @@ void InferCall::Ended(bool) {
   if (context_.IsCancelled()) cancellation_.Cancel();
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

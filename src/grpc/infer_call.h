@@ -7,7 +7,7 @@
 #include "grpc/context.h"
 #include "grpc/infer_request.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 // The service with the one method that gets its payload raw and together with the call.
 class InferMethod final : public grpc::Service {
@@ -53,4 +53,4 @@ class InferCall final : public InferReceiver, public std::enable_shared_from_thi
   bool surplus_ = false;               // guarded by mutex_
 };
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

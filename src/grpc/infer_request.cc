@@ -10,7 +10,7 @@
 #include "grpc/contents.h"
 #include "proto/grpc_service.pb.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 namespace {
 
 using google::protobuf::io::CodedInputStream;
@@ -231,4 +231,4 @@ Result<ModelRef> ParseModelRef(const std::string& name, const std::string& versi
   return model;
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

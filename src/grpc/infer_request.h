@@ -5,7 +5,7 @@
 
 #include "api/infer.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 // What concerns the answer only.
 struct AnswerOptions {
@@ -46,4 +46,4 @@ class RequestReader {
   std::unique_ptr<Parts> parts_;
 };
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -5,7 +5,7 @@
 #include "grpc/infer_response.h"
 #include "proto/grpc_service.pb.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 namespace {
 
 using inference::ModelInferRequest;
@@ -235,4 +235,4 @@ TEST(RenderResponse, BeyondTwoGigabytesIsAnError) {
 }
 
 }  // namespace
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

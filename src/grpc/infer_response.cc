@@ -5,7 +5,7 @@
 
 #include "proto/grpc_service.pb.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 namespace {
 
 using google::protobuf::io::CodedOutputStream;
@@ -131,4 +131,4 @@ grpc::ByteBuffer RenderStreamEnd(const std::string& client_id, const std::string
   return Whole(message);
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -7,7 +7,7 @@
 #include "api/model_service.h"
 #include "grpc/infer_request.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 // What a streamed answer carries beside the response.
 struct StreamMark {
@@ -25,4 +25,4 @@ grpc::ByteBuffer RenderStreamError(const Status& status, const std::string& clie
 // The mark alone, for a model that ended without a response.
 grpc::ByteBuffer RenderStreamEnd(const std::string& client_id, const std::string& model, const std::string& requested_version);
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

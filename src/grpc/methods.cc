@@ -8,7 +8,7 @@
 #include "proto/health.pb.h"
 #include "proto/model_config.pb.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 namespace {
 
 using namespace inference;  // the messages of this service
@@ -212,4 +212,4 @@ const Method* FindMethod(std::string_view path) {
   return nullptr;
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -7,7 +7,7 @@
 
 #include "grpc/context.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 // Call exactly once, from any thread.
 using Respond = std::function<void(Result<grpc::ByteBuffer>)>;
@@ -22,4 +22,4 @@ struct Method {
 
 const Method* FindMethod(std::string_view path);  // nullptr when unknown
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

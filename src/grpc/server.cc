@@ -18,7 +18,7 @@
 namespace nereid {
 namespace {
 
-using namespace grpc_server;
+using namespace grpc_front;
 
 // Calls that each queue has ready for gRPC to hand over, so that a burst does not wait for this thread between two of them.
 constexpr int kInferCallsReady = 8;

@@ -13,7 +13,7 @@ namespace nereid {
 class GrpcServer {
  public:
   // Everything handed in outlives the server. `v2` is what server.auth.v2 comes to; `authenticate` is called on gRPC's thread.
-  GrpcServer(const GrpcConfig& config, ModelService& models, grpc_server::ServerIdentity identity, V2Auth v2, grpc_server::Authenticate authenticate);
+  GrpcServer(const GrpcConfig& config, ModelService& models, grpc_front::ServerIdentity identity, V2Auth v2, grpc_front::Authenticate authenticate);
   ~GrpcServer();  // stops
 
   // Binds, and answers with the port. An error says which address could not be had and why.
@@ -29,11 +29,11 @@ class GrpcServer {
   Result<std::shared_ptr<grpc::ServerCredentials>> Credentials() const;
 
   const GrpcConfig config_;
-  const grpc_server::ServerIdentity identity_;
-  const grpc_server::Access access_;
-  const grpc_server::HeaderForward forward_;
-  grpc_server::OpenCalls open_;
-  grpc_server::CallContext shared_;
+  const grpc_front::ServerIdentity identity_;
+  const grpc_front::Access access_;
+  const grpc_front::HeaderForward forward_;
+  grpc_front::OpenCalls open_;
+  grpc_front::CallContext shared_;
   std::unique_ptr<Parts> parts_;  // while it runs
 };
 

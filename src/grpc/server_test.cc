@@ -14,7 +14,7 @@
 namespace nereid {
 namespace {
 
-using grpc_server::FakeModels;
+using grpc_front::FakeModels;
 using inference::GRPCInferenceService;
 using inference::ModelInferRequest;
 using inference::ModelInferResponse;
@@ -56,7 +56,7 @@ class GrpcServerTest : public testing::Test {
     models.AddModel("m");
     models.AddModel("other");
     models.AddModel("tokens", true);
-    server = std::make_unique<GrpcServer>(config, models, grpc_server::ServerIdentity{"triton", "1.2.3", {"sequence"}}, v2, Keys);
+    server = std::make_unique<GrpcServer>(config, models, grpc_front::ServerIdentity{"triton", "1.2.3", {"sequence"}}, v2, Keys);
     auto port = server->Start();
     ASSERT_TRUE(port) << port.error().message;
     grpc::ChannelArguments arguments;

@@ -4,7 +4,7 @@
 
 #include "proto/grpc_service.pb.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 namespace {
 
 void Set(const DurationStat& stat, inference::StatisticDuration* out) {
@@ -54,4 +54,4 @@ void FillStatistics(const ModelStats& stats, inference::ModelStatistics& out) {
   for (const auto& [index, response] : stats.responses) FillResponse(response, (*out.mutable_response_stats())[index]);
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -7,8 +7,8 @@ namespace inference {
 class ModelStatistics;
 }
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 void FillStatistics(const ModelStats& stats, inference::ModelStatistics& out);
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

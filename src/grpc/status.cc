@@ -1,6 +1,6 @@
 #include "grpc/status.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 grpc::Status ToGrpc(const Status& status) {
   grpc::StatusCode code = grpc::StatusCode::UNKNOWN;
@@ -31,4 +31,4 @@ Deadline FromGrpc(std::chrono::system_clock::time_point deadline) {
   return Deadline::After(SystemClock().Steady(), left);
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

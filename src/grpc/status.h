@@ -6,11 +6,11 @@
 #include "base/clock.h"
 #include "base/status.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 grpc::Status ToGrpc(const Status& status);
 
 // The call's deadline, which gRPC keeps in wall time, in ours.
 Deadline FromGrpc(std::chrono::system_clock::time_point deadline);
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -3,7 +3,7 @@
 #include "grpc/infer_response.h"
 #include "grpc/status.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 // One request of the stream, and the receiving end of its responses.
 class StreamCall::Slot final : public InferReceiver, public std::enable_shared_from_this<Slot> {
@@ -207,4 +207,4 @@ void StreamCall::Ended(bool) {
   for (auto& callback : wake) callback();
 }
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front

@@ -9,7 +9,7 @@
 #include "grpc/generic_call.h"
 #include "grpc/infer_request.h"
 
-namespace nereid::grpc_server {
+namespace nereid::grpc_front {
 
 class StreamCall final : public std::enable_shared_from_this<StreamCall> {
  public:
@@ -56,4 +56,4 @@ class StreamCall final : public std::enable_shared_from_this<StreamCall> {
   std::optional<Status> end_with_;
 };
 
-}  // namespace nereid::grpc_server
+}  // namespace nereid::grpc_front
