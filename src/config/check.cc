@@ -6,7 +6,9 @@
 namespace nereid {
 namespace {
 
-std::unexpected<Status> Bad(std::string message) { return Error(Code::kInvalidArgument, std::move(message), "bad_config"); }
+std::unexpected<Status> Bad(std::string message) {
+  return Error(Code::kInvalidArgument, std::move(message), "bad_config");
+}
 
 struct Listener {
   std::string_view what, address;
@@ -18,14 +20,17 @@ Result<Nothing> CheckPorts(const ServerConfig& server) {
   if (server.http.enabled) listeners.push_back({"HTTP requests", server.http.address, server.http.port});
   if (server.grpc.enabled) listeners.push_back({"GRPC requests", server.grpc.address, server.grpc.port});
   if (server.metrics.enabled)
-    listeners.push_back({"metrics requests", server.metrics.address.empty() ? server.http.address : server.metrics.address, server.metrics.port});
+    listeners.push_back(
+        {"metrics requests", server.metrics.address.empty() ? server.http.address : server.metrics.address, server.metrics.port});
   auto everywhere = [](std::string_view address) { return address == "0.0.0.0" || address == "::"; };
   for (std::size_t i = 0; i < listeners.size(); ++i) {
     for (std::size_t j = i + 1; j < listeners.size(); ++j) {
       const Listener &a = listeners[i], &b = listeners[j];
       if (a.port == 0 || a.port != b.port || (a.address != b.address && !everywhere(a.address) && !everywhere(b.address))) continue;
-      return Error(Code::kInvalidArgument,
-          fmt::format("The server cannot listen to {} and {} at the same address and port {}:{}", a.what, b.what, a.address, a.port), "usage");
+      return Error(
+          Code::kInvalidArgument,
+          fmt::format("The server cannot listen to {} and {} at the same address and port {}:{}", a.what, b.what, a.address, a.port),
+          "usage");
     }
   }
   return Nothing{};

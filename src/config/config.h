@@ -25,27 +25,27 @@ enum class ControlMode : std::uint8_t { kNone, kPoll, kExplicit };
 
 // Triton's restricted APIs: calls of these categories need the header. From flags only, and never printed: `value` is a secret.
 struct RestrictedApi {
-  std::vector<std::string> categories;         // "health", "metadata", "inference", "shared-memory", "model-config", ...
+  std::vector<std::string> categories;  // "health", "metadata", "inference", "shared-memory", "model-config", ...
   std::string header, value;
 };
 
 struct HttpConfig {
   bool enabled = true;
-  std::string address = "127.0.0.1";           // tritonserver: 0.0.0.0
-  int port = 8000;                             // 0: any free port
-  bool reuse_port = false;                     // skip the probe for another server on the port
-  int threads = 0;                             // 0: min(cores, 4)
+  std::string address = "127.0.0.1";  // tritonserver: 0.0.0.0
+  int port = 8000;                    // 0: any free port
+  bool reuse_port = false;            // skip the probe for another server on the port
+  int threads = 0;                    // 0: min(cores, 4)
   std::uint64_t head_bytes_max = 32 * 1024;
   int header_count_max = 100;
   std::uint64_t json_body_bytes_max = 64 << 20;
   std::uint64_t binary_body_bytes_max = 1 << 30;
-  std::uint64_t buffered_bytes_max = 0;        // request bodies over the whole server; 0: a quarter of the memory
-  int head_timeout_ms = 10'000;                // from accept (or the previous answer's end, once a byte came) to the whole head
-  int body_timeout_ms = 30'000;                // between two reads of a body
-  int idle_timeout_ms = 75'000;                // keep-alive
-  int write_timeout_ms = 30'000;               // a reader that takes nothing for so long is dropped
+  std::uint64_t buffered_bytes_max = 0;  // request bodies over the whole server; 0: a quarter of the memory
+  int head_timeout_ms = 10'000;          // from accept (or the previous answer's end, once a byte came) to the whole head
+  int body_timeout_ms = 30'000;          // between two reads of a body
+  int idle_timeout_ms = 75'000;          // keep-alive
+  int write_timeout_ms = 30'000;         // a reader that takes nothing for so long is dropped
   int connections_max = 16'384;
-  std::string header_forward_pattern;          // regular expression; matching headers become request parameters
+  std::string header_forward_pattern;  // regular expression; matching headers become request parameters
   std::vector<RestrictedApi> restricted;
 };
 
@@ -57,9 +57,9 @@ struct GrpcConfig {
   int infer_threads = 1;
   std::string certificate_file, key_file, root_file;
   bool tls = false, mutual_tls = false;
-  std::string compression = "none";            // of infer answers: none, low, medium, high
-  std::string header_forward_pattern;          // regular expression; matching metadata become request parameters
-  std::vector<RestrictedApi> restricted;       // the metadata key is "triton-grpc-protocol-" + header
+  std::string compression = "none";       // of infer answers: none, low, medium, high
+  std::string header_forward_pattern;     // regular expression; matching metadata become request parameters
+  std::vector<RestrictedApi> restricted;  // the metadata key is "triton-grpc-protocol-" + header
   int keepalive_time_ms = 7'200'000, keepalive_timeout_ms = 20'000;
   bool keepalive_without_calls = false;
   int pings_without_data_max = 2;
@@ -70,32 +70,32 @@ struct GrpcConfig {
 
 struct MetricsConfig {
   bool enabled = true;
-  std::string address;                         // empty: http's
+  std::string address;  // empty: http's
   int port = 8002;
   bool cpu = true;
   int interval_ms = 2000;
 };
 
 struct TlsConfig {
-  std::string certificate_file, key_file;      // for the HTTP listener; empty: plain
+  std::string certificate_file, key_file;  // for the HTTP listener; empty: plain
 };
 
 struct AuthConfig {
-  std::optional<V2Auth> v2;                    // unset: see "Exposure" in ARCHITECTURE.md
-  bool public_catalogue = true;                // GET /v1/models without a key
+  std::optional<V2Auth> v2;      // unset: see "Exposure" in ARCHITECTURE.md
+  bool public_catalogue = true;  // GET /v1/models without a key
 };
 
 struct ServerConfig {
-  std::string id = "triton";                   // `name` of GET /v2
+  std::string id = "triton";  // `name` of GET /v2
   HttpConfig http;
   GrpcConfig grpc;
   MetricsConfig metrics;
   TlsConfig tls;
   AuthConfig auth;
   std::vector<std::string> trusted_proxies;
-  std::string state_folder;                    // empty: $XDG_STATE_HOME/nereid
+  std::string state_folder;  // empty: $XDG_STATE_HOME/nereid
   int exit_timeout_s = 30;
-  std::uint64_t inflight_bytes_max = 0;        // 0: a quarter of the memory
+  std::uint64_t inflight_bytes_max = 0;  // 0: a quarter of the memory
 };
 
 struct LogConfig {
@@ -107,12 +107,12 @@ struct LogConfig {
 struct ModelsConfig {
   std::vector<std::string> repositories;
   ControlMode control = ControlMode::kNone;
-  std::vector<std::string> load;               // explicit mode; "*" alone: all
+  std::vector<std::string> load;  // explicit mode; "*" alone: all
   int poll_s = 15;
   bool strict_readiness = true;
   bool exit_on_error = true;
   bool auto_complete = true;
-  std::string config_name;                     // --model-config-name
+  std::string config_name;  // --model-config-name
   int load_threads = 4;
   int load_retries = 0;
   std::uint64_t memory_limit_bytes = 0;
@@ -128,18 +128,18 @@ struct PriceConfig {
 struct ProviderConfig {
   std::string name;
   std::string dialect = "openai";
-  std::string base_url;                        // "https://api.example/v1"
-  std::vector<SecretRef> keys;                 // empty: no Authorization is sent
+  std::string base_url;         // "https://api.example/v1"
+  std::vector<SecretRef> keys;  // empty: no Authorization is sent
   int connect_timeout_ms = 10'000;
   int first_byte_timeout_ms = 180'000;
   int between_bytes_timeout_ms = 60'000;
   int stream_timeout_ms = 1'800'000;
   std::uint64_t response_bytes_max = 64 << 20;
-  std::string ca_file;                         // empty: the system's roots
+  std::string ca_file;  // empty: the system's roots
 };
 
 struct TargetConfig {
-  std::string provider;                        // empty: a local model
+  std::string provider;  // empty: a local model
   std::string model;
   PriceConfig cost;
   int weight = 0;
@@ -148,19 +148,19 @@ struct TargetConfig {
 struct PublicModelConfig {
   std::string name;
   PriceConfig price;
-  std::vector<TargetConfig> targets;           // in order
+  std::vector<TargetConfig> targets;  // in order
   std::vector<std::string> fallbacks;
   std::optional<std::int64_t> max_output_tokens, default_max_tokens;
-  bool is_public = true;                       // in the catalogue without a key
+  bool is_public = true;  // in the catalogue without a key
 };
 
 struct TasksConfig {
-  std::map<std::string, std::string> rules;    // task -> public model
-  std::string otherwise;                       // for a task without a rule; empty: 404
+  std::map<std::string, std::string> rules;  // task -> public model
+  std::string otherwise;                     // for a task without a rule; empty: 404
 };
 
 struct StoreConfig {
-  std::string url;                             // empty: sqlite in the state folder
+  std::string url;  // empty: sqlite in the state folder
   Durability durability = Durability::kRelaxed;
   std::uint64_t segment_bytes = 64 << 20;
 };
@@ -173,7 +173,7 @@ struct Config {
   std::vector<PublicModelConfig> public_models;
   TasksConfig tasks;
   StoreConfig store;
-  bool called_as_triton = false;               // not settable: argv[0]
+  bool called_as_triton = false;  // not settable: argv[0]
 };
 
 // Where keys, the ledger and the admin key live: server.state_folder, else $XDG_STATE_HOME/nereid, else ~/.local/state/nereid.

@@ -11,7 +11,9 @@
 namespace nereid {
 namespace {
 
-Result<ServeOptions> Nereid(const std::vector<std::string>& arguments) { return ParseFlags(arguments, false); }
+Result<ServeOptions> Nereid(const std::vector<std::string>& arguments) {
+  return ParseFlags(arguments, false);
+}
 Result<ServeOptions> Triton(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "--model-repository=/srv/models");
   return ParseFlags(arguments, true);
@@ -48,8 +50,10 @@ TEST(Flags, LastOfARepeatedScalarWinsAndListsGrow) {
 }
 
 TEST(Flags, BooleansAreSpelledAsTritonTakesThem) {
-  for (const char* yes : {"true", "True", "ON", "1"}) EXPECT_TRUE(Nereid({fmt::format("--allow-http={}", yes)})->config.server.http.enabled) << yes;
-  for (const char* no : {"false", "FALSE", "off", "0"}) EXPECT_FALSE(Nereid({fmt::format("--allow-http={}", no)})->config.server.http.enabled) << no;
+  for (const char* yes : {"true", "True", "ON", "1"})
+    EXPECT_TRUE(Nereid({fmt::format("--allow-http={}", yes)})->config.server.http.enabled) << yes;
+  for (const char* no : {"false", "FALSE", "off", "0"})
+    EXPECT_FALSE(Nereid({fmt::format("--allow-http={}", no)})->config.server.http.enabled) << no;
   EXPECT_FALSE(Nereid({"--allow-http=yes"}));
 }
 
@@ -59,7 +63,8 @@ TEST(Flags, LogVerboseIsABooleanOrALevel) {
 }
 
 TEST(Flags, UnknownOneNamesTheNearest) {
-  EXPECT_EQ(Nereid({"--htp-port=1"}).error().message, "error: unrecognized option '--htp-port', did you mean '--http-port'?\nsee nereid serve --help");
+  EXPECT_EQ(Nereid({"--htp-port=1"}).error().message,
+            "error: unrecognized option '--htp-port', did you mean '--http-port'?\nsee nereid serve --help");
 }
 
 TEST(Flags, UnambiguousBeginningOfANameIsTaken) {
@@ -87,7 +92,9 @@ TEST(Flags, WithoutEffectWarnOnceEach) {
   EXPECT_TRUE(Triton({"--http-port=1"})->warnings.empty());
 }
 
-TEST(Flags, NegativePortIsRefused) { EXPECT_FALSE(Triton({"--http-port=-1"})); }
+TEST(Flags, NegativePortIsRefused) {
+  EXPECT_FALSE(Triton({"--http-port=-1"}));
+}
 
 TEST(Flags, RestrictedProtocolSplitsIntoCategoriesAndHeader) {
   auto options = Triton({"--grpc-restricted-protocol=model-repository,model-config:admin-key=secret=1"});
@@ -111,10 +118,13 @@ TEST(SetPath, UnknownPathIsAnError) {
 }
 
 TEST(CheckConfig, DanglingNamesAreErrors) {
-  EXPECT_EQ(Checked("public_models: {a: {targets: [{provider: x, model: m}]}}").error().message, "public_models.a.targets[0].provider: 'x' is not among the providers");
-  EXPECT_EQ(Checked("public_models: {a: {targets: [{model: m}], fallbacks: [b]}}").error().message, "public_models.a.fallbacks: 'b' is not among the public models");
+  EXPECT_EQ(Checked("public_models: {a: {targets: [{provider: x, model: m}]}}").error().message,
+            "public_models.a.targets[0].provider: 'x' is not among the providers");
+  EXPECT_EQ(Checked("public_models: {a: {targets: [{model: m}], fallbacks: [b]}}").error().message,
+            "public_models.a.fallbacks: 'b' is not among the public models");
   EXPECT_EQ(Checked("public_models: {a: {}}").error().message, "public_models.a.targets: a public model needs at least one target");
-  EXPECT_EQ(Checked("providers: {a: {base_url: 'ftp://x'}}").error().message, "providers.a.base_url: 'ftp://x' must begin with http:// or https://");
+  EXPECT_EQ(Checked("providers: {a: {base_url: 'ftp://x'}}").error().message,
+            "providers.a.base_url: 'ftp://x' must begin with http:// or https://");
 }
 
 TEST(CheckConfig, SamePortTwiceIsAnErrorUnlessItIsZero) {

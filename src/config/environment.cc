@@ -19,7 +19,8 @@ Result<std::string> ReadSecret(const SecretRef& secret) {
     value.resize(kSecretBytesMax + 1);
     file.read(value.data(), static_cast<std::streamsize>(value.size()));
     value.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
-    if (value.size() > kSecretBytesMax) return Error(Code::kInvalidArgument, fmt::format("the secret {} is longer than 64 KiB", secret.source), "secret_bad");
+    if (value.size() > kSecretBytesMax)
+      return Error(Code::kInvalidArgument, fmt::format("the secret {} is longer than 64 KiB", secret.source), "secret_bad");
   } else {
     return Error(Code::kInvalidArgument, "a secret reference must be env:NAME or file:PATH", "secret_bad");
   }

@@ -14,8 +14,10 @@ constexpr Flag kFlags[] = {
     {"print-config", kSwitch, "", "Print the resulting configuration as YAML and leave", nullptr, true},
     {"set", kCustom, "", "PATH=VALUE: any setting of the configuration file, as server.http.idle_timeout_ms=5000", ApplySet, true},
     {"state-folder", kText, "server.state_folder", "Where keys and the ledger live. Default: $XDG_STATE_HOME/nereid", nullptr, true},
-    {"v2-auth", kCustom, "", "open, infer or required: who may call /v2 without a key. Default: infer; open when called as tritonserver", ApplyV2Auth, true},
-    {"max-inflight-bytes", kText, "server.inflight_bytes_max", "Bytes of queued requests over the whole server. Default: a quarter of the memory", nullptr, true},
+    {"v2-auth", kCustom, "", "open, infer or required: who may call /v2 without a key. Default: infer; open when called as tritonserver",
+     ApplyV2Auth, true},
+    {"max-inflight-bytes", kText, "server.inflight_bytes_max",
+     "Bytes of queued requests over the whole server. Default: a quarter of the memory", nullptr, true},
     // Server.
     {"id", kText, "server.id", "Identifier for this server"},
     {"exit-timeout-secs", kInteger, "", "Seconds for requests in flight to end on exit. Default: 30", ApplyExitTimeout},
@@ -61,7 +63,8 @@ constexpr Flag kFlags[] = {
     {"grpc-server-key", kText, "server.grpc.key_file", "PEM file"},
     {"grpc-root-cert", kText, "server.grpc.root_file", "PEM file of the clients' authority"},
     {"grpc-infer-response-compression-level", kCustom, "", "none, low, medium or high. Default: none", ApplyCompression},
-    {"grpc-restricted-protocol", kCustom, "", "API,...:KEY=VALUE: calls that need the metadata triton-grpc-protocol-KEY", ApplyGrpcRestricted},
+    {"grpc-restricted-protocol", kCustom, "", "API,...:KEY=VALUE: calls that need the metadata triton-grpc-protocol-KEY",
+     ApplyGrpcRestricted},
     {"grpc-keepalive-time", kInteger, "server.grpc.keepalive_time_ms", "Milliseconds between pings. Default: 7200000"},
     {"grpc-keepalive-timeout", kInteger, "server.grpc.keepalive_timeout_ms", "Milliseconds to wait for a ping's answer. Default: 20000"},
     {"grpc-keepalive-permit-without-calls", kBoolean, "server.grpc.keepalive_without_calls", "Default: false"},
@@ -116,7 +119,9 @@ constexpr Flag kFlags[] = {
     {"vertex-ai-default-model", kText, "", "Model of the prediction route"},
 };
 
-std::unexpected<Status> Usage(std::string line) { return Error(Code::kInvalidArgument, std::move(line), "usage"); }
+std::unexpected<Status> Usage(std::string line) {
+  return Error(Code::kInvalidArgument, std::move(line), "usage");
+}
 
 bool IsInteger(std::string_view value) {
   std::string_view digits = value.starts_with('-') || value.starts_with('+') ? value.substr(1) : value;
@@ -133,7 +138,9 @@ std::optional<std::string> Boolean(std::string_view value) {
 
 }  // namespace
 
-std::span<const Flag> Flags() { return kFlags; }
+std::span<const Flag> Flags() {
+  return kFlags;
+}
 
 Result<std::string> NormalFlagValue(FlagKind kind, std::string_view value) {
   switch (kind) {
@@ -158,10 +165,12 @@ Result<Nothing> FinishFlags(FlagState& state) {
   for (const auto& [cache, settings] : state.caches) {
     if (cache != "local")
       return Error(Code::kInvalidArgument,
-          fmt::format("error: creating server: Invalid argument - unable to find 'libtritoncache_{}.so' for cache. Searched: {}", cache, state.cache_directory));
+                   fmt::format("error: creating server: Invalid argument - unable to find 'libtritoncache_{}.so' for cache. Searched: {}",
+                               cache, state.cache_directory));
     auto size = settings.find("size");
     if (size == settings.end() || !IsInteger(size->second))
-      return Error(Code::kInvalidArgument,
+      return Error(
+          Code::kInvalidArgument,
           "error: creating server: Invalid argument - Failed to initialize LocalCache: config didn't contain a valid 'size' field.");
     state.options.warnings.push_back("--cache-config is accepted; responses are not cached in this version");
   }

@@ -30,7 +30,7 @@ struct Flag {
   std::string_view help;
   // Takes the value further than its kind and path do. An error's message is the whole line to print.
   Result<Nothing> (*apply)(FlagState& state, std::string_view value) = nullptr;
-  bool ours = false;      // not one of Triton's
+  bool ours = false;  // not one of Triton's
 };
 
 std::span<const Flag> Flags();

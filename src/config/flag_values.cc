@@ -9,7 +9,9 @@
 namespace nereid::config {
 namespace {
 
-std::unexpected<Status> Usage(std::string line) { return Error(Code::kInvalidArgument, std::move(line), "usage"); }
+std::unexpected<Status> Usage(std::string line) {
+  return Error(Code::kInvalidArgument, std::move(line), "usage");
+}
 
 std::string Lower(std::string_view text) {
   std::string lower;
@@ -26,7 +28,8 @@ std::optional<Setting> SplitSetting(std::string_view text) {
   if (equals == std::string_view::npos) return std::nullopt;
   if (comma > equals) comma = std::string_view::npos;
   std::size_t begin = comma == std::string_view::npos ? 0 : comma + 1;
-  Setting parts{std::string(comma == std::string_view::npos ? "" : text.substr(0, comma)), std::string(text.substr(begin, equals - begin)), std::string(text.substr(equals + 1))};
+  Setting parts{std::string(comma == std::string_view::npos ? "" : text.substr(0, comma)), std::string(text.substr(begin, equals - begin)),
+                std::string(text.substr(equals + 1))};
   if (parts.setting.empty() || parts.value.empty()) return std::nullopt;
   return parts;
 }
@@ -34,7 +37,9 @@ std::optional<Setting> SplitSetting(std::string_view text) {
 Result<std::pair<std::string_view, std::string_view>> Pair(std::string_view value) {
   std::size_t colon = value.find(':');
   if (colon == std::string_view::npos || value.find(':', colon + 1) != std::string_view::npos)
-    return Usage(fmt::format("Cannot parse pair option due to incorrect number of inputs.--<pair option> argument requires format <first>:<second>. Found: {}", value));
+    return Usage(fmt::format(
+        "Cannot parse pair option due to incorrect number of inputs.--<pair option> argument requires format <first>:<second>. Found: {}",
+        value));
   return std::pair(value.substr(0, colon), value.substr(colon + 1));
 }
 
@@ -59,7 +64,8 @@ Result<Nothing> ParseRestricted(std::string_view flag, std::string_view noun, st
   for (std::string_view rest = value.substr(0, colon); !rest.empty();) {
     std::size_t comma = std::min(rest.find(','), rest.size());
     std::string category(rest.substr(0, comma));
-    if (std::ranges::find(kCategories, category) == kCategories.end()) return Usage(fmt::format("unknown restricted {} '{}'", noun, category));
+    if (std::ranges::find(kCategories, category) == kCategories.end())
+      return Usage(fmt::format("unknown restricted {} '{}'", noun, category));
     for (const RestrictedApi& other : rules) {
       if (std::ranges::find(other.categories, category) != other.categories.end())
         return Usage(fmt::format("restricted {} '{}' can not be specified in multiple config groups", noun, category));
@@ -137,7 +143,8 @@ Result<Nothing> ApplyLogFormat(FlagState& state, std::string_view value) {
 
 Result<Nothing> ApplyCompression(FlagState& state, std::string_view value) {
   // Triton's line spells the flag with underscores.
-  if (!SetPath(state.options.config, "server.grpc.compression", value)) return Usage("invalid argument for --grpc_infer_response_compression_level");
+  if (!SetPath(state.options.config, "server.grpc.compression", value))
+    return Usage("invalid argument for --grpc_infer_response_compression_level");
   return Nothing{};
 }
 
@@ -150,7 +157,8 @@ Result<Nothing> ApplyGrpcRestricted(FlagState& state, std::string_view value) {
 }
 
 Result<Nothing> ApplyV2Auth(FlagState& state, std::string_view value) {
-  if (!FromText(value, state.options.config.server.auth.v2, {})) return Usage(fmt::format("invalid value for --v2-auth: {}. Expected open, infer or required", value));
+  if (!FromText(value, state.options.config.server.auth.v2, {}))
+    return Usage(fmt::format("invalid value for --v2-auth: {}. Expected open, infer or required", value));
   return Nothing{};
 }
 
@@ -164,14 +172,16 @@ Result<Nothing> ApplySet(FlagState& state, std::string_view value) {
 
 Result<Nothing> CheckRateLimit(FlagState& state, std::string_view value) {
   if (value != "execution_count" && value != "off") return Usage("invalid argument for --rate-limit");
-  if (value == "execution_count") state.options.warnings.emplace_back("--rate-limit=execution_count is accepted; instances are not rate limited in this version");
+  if (value == "execution_count")
+    state.options.warnings.emplace_back("--rate-limit=execution_count is accepted; instances are not rate limited in this version");
   return Nothing{};
 }
 
 Result<Nothing> CheckRateLimitResource(FlagState& state, std::string_view value) {
   std::size_t parts = 1 + static_cast<std::size_t>(std::ranges::count(value, ':'));
   if (parts != 2 && parts != 3)
-    return Usage(fmt::format("--rate-limit-resource option format is '<resource_name>:<count>:<device>' or '<resource_name>:<count>'. Got {}", value));
+    return Usage(fmt::format(
+        "--rate-limit-resource option format is '<resource_name>:<count>:<device>' or '<resource_name>:<count>'. Got {}", value));
   for (std::size_t colon = value.find(':'); colon != std::string_view::npos; colon = value.find(':', colon + 1)) {
     TRY_DO(NormalFlagValue(FlagKind::kInteger, value.substr(colon + 1, value.find(':', colon + 1) - colon - 1)));
   }
@@ -212,7 +222,8 @@ Result<Nothing> CheckMetricsConfig(FlagState& state, std::string_view value) {
 
 Result<Nothing> CheckHostPolicy(FlagState& state, std::string_view value) {
   auto parts = SplitSetting(value);
-  if (!parts || parts->name.empty()) return Usage(fmt::format("No host policy specified. --host-policy option format is <policy name>,<setting>=<value>. Got {}", value));
+  if (!parts || parts->name.empty())
+    return Usage(fmt::format("No host policy specified. --host-policy option format is <policy name>,<setting>=<value>. Got {}", value));
   state.options.warnings.emplace_back("--host-policy is accepted and has no effect in this version");
   return Nothing{};
 }
@@ -228,14 +239,18 @@ Result<Nothing> CheckGpuLimit(FlagState& state, std::string_view value) {
   TRY(auto pair, Pair(value));
   TRY_DO(NormalFlagValue(FlagKind::kInteger, pair.first));
   TRY(double fraction, Number(pair.second));
-  if (fraction < 0 || fraction > 1) return Usage(fmt::format("--model-load-gpu-limit expects limit fraction to be in range [0.0, 1.0], got {}", pair.second));
+  if (fraction < 0 || fraction > 1)
+    return Usage(fmt::format("--model-load-gpu-limit expects limit fraction to be in range [0.0, 1.0], got {}", pair.second));
   state.options.warnings.emplace_back("--model-load-gpu-limit is accepted and has no effect in this version");
   return Nothing{};
 }
 
 Result<Nothing> CheckPortRange(FlagState&, std::string_view value) {
   std::size_t dash = value.find('-');
-  if (dash == std::string_view::npos) return Usage(fmt::format("Cannot parse pair option due to incorrect number of inputs.--<pair option> argument requires format <first>-<second>. Found: {}", value));
+  if (dash == std::string_view::npos)
+    return Usage(fmt::format(
+        "Cannot parse pair option due to incorrect number of inputs.--<pair option> argument requires format <first>-<second>. Found: {}",
+        value));
   TRY_DO(NormalFlagValue(FlagKind::kInteger, value.substr(0, dash)));
   TRY_DO(NormalFlagValue(FlagKind::kInteger, value.substr(dash + 1)));
   return Nothing{};

@@ -37,7 +37,9 @@ std::string UsageText(bool triton) {
   return text;
 }
 
-std::unexpected<Status> Usage(std::string line) { return Error(Code::kInvalidArgument, std::move(line), "usage"); }
+std::unexpected<Status> Usage(std::string line) {
+  return Error(Code::kInvalidArgument, std::move(line), "usage");
+}
 
 // Triton parses with getopt_long, where an unambiguous beginning of a name will do.
 Result<const Flag*> FindFlag(std::string_view name, std::string_view argument) {
@@ -154,9 +156,9 @@ Result<ServeOptions> ParseFlags(const std::vector<std::string>& arguments, bool 
   if (options) return options;
   Status status = std::move(options).error();
   if (status.reason == "usage")
-    status.message = called_as_triton ? UsageText(true) + status.message : fmt::format("error: {}\nsee nereid serve --help", status.message);
-  else if (!status.message.starts_with("error: "))
-    status.message = "error: " + status.message;
+    status.message =
+        called_as_triton ? UsageText(true) + status.message : fmt::format("error: {}\nsee nereid serve --help", status.message);
+  else if (!status.message.starts_with("error: ")) status.message = "error: " + status.message;
   return std::unexpected(std::move(status));
 }
 

@@ -42,7 +42,8 @@ TEST(ConfigGolden, AcceptedFilesPrintWhatTheySayAndReadBackAsTheSame) {
     auto config = ParseConfig(Text(one), Config{}, "nereid.yaml");
     ASSERT_TRUE(config) << config.error().message;
     std::string printed = PrintConfig(*config);
-    for (const std::string& line : one.expected) EXPECT_NE(printed.find(" " + line + "\n"), std::string::npos) << line << "\nis not in\n" << printed;
+    for (const std::string& line : one.expected)
+      EXPECT_NE(printed.find(" " + line + "\n"), std::string::npos) << line << "\nis not in\n" << printed;
     auto again = ParseConfig(printed, Config{}, "printed");
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(PrintConfig(*again), printed);
@@ -71,7 +72,8 @@ TEST(CliGolden, RecordedTritonCommandLinesEndAsRecorded) {
     if (one.name.ends_with(": runs")) {
       ASSERT_TRUE(options) << LastLine(options.error().message);
       EXPECT_FALSE(options->early_exit);
-      for (const std::string& warning : one.warnings) EXPECT_NE(std::ranges::find(options->warnings, warning), options->warnings.end()) << warning;
+      for (const std::string& warning : one.warnings)
+        EXPECT_NE(std::ranges::find(options->warnings, warning), options->warnings.end()) << warning;
     } else if (one.name.starts_with("help:")) {
       ASSERT_TRUE(options && options->early_exit);
       EXPECT_EQ(options->early_exit->code, 1);

@@ -49,7 +49,8 @@ std::vector<std::pair<std::string, YAML::Node>> Pairs(const YAML::Node& node, st
 
 class Reader {
  public:
-  Reader(const YAML::Node& node, std::string path, Place& place) : path_(std::move(path)), place_(place), node_(node), pairs_(Pairs(node, path_, place)) {}
+  Reader(const YAML::Node& node, std::string path, Place& place)
+      : path_(std::move(path)), place_(place), node_(node), pairs_(Pairs(node, path_, place)) {}
 
   template <class T>
   void Value(std::string_view key, T& field, const Rule& rule = {}) {
@@ -129,7 +130,8 @@ class Reader {
     ForEach(*node, Join(path_, key), [&](const YAML::Node& item, const std::string& path) {
       if (!item.IsMap()) return place_.Fail(item, path, kExpected);
       auto pairs = Pairs(item, path, place_);
-      if (pairs.size() != 1 || (pairs[0].first != "env" && pairs[0].first != "file") || !pairs[0].second.IsScalar() || pairs[0].second.Scalar().empty())
+      if (pairs.size() != 1 || (pairs[0].first != "env" && pairs[0].first != "file") || !pairs[0].second.IsScalar() ||
+          pairs[0].second.Scalar().empty())
         return place_.Fail(item, path, kExpected);
       list.push_back({fmt::format("{}:{}", pairs[0].first, pairs[0].second.Scalar())});
     });
@@ -154,7 +156,8 @@ class Reader {
     for (const auto& [key, node] : pairs_) {
       if (std::ranges::find(known_, key) != known_.end()) continue;
       std::string_view near = config::Nearest(key, known_);
-      place_.Fail(node, Join(path_, key), near.empty() ? fmt::format("unknown key; known here: {}", Known()) : fmt::format("unknown key; nearest: '{}'", near));
+      place_.Fail(node, Join(path_, key),
+                  near.empty() ? fmt::format("unknown key; known here: {}", Known()) : fmt::format("unknown key; nearest: '{}'", near));
     }
   }
 

@@ -15,7 +15,8 @@ struct Name {
 };
 constexpr std::array<Name<V2Auth>, 3> kV2Auth = {{{"open", V2Auth::kOpen}, {"infer", V2Auth::kInfer}, {"required", V2Auth::kRequired}}};
 constexpr std::array<Name<Durability>, 2> kDurability = {{{"relaxed", Durability::kRelaxed}, {"strict", Durability::kStrict}}};
-constexpr std::array<Name<ControlMode>, 3> kControl = {{{"none", ControlMode::kNone}, {"poll", ControlMode::kPoll}, {"explicit", ControlMode::kExplicit}}};
+constexpr std::array<Name<ControlMode>, 3> kControl = {
+    {{"none", ControlMode::kNone}, {"poll", ControlMode::kPoll}, {"explicit", ControlMode::kExplicit}}};
 
 Status Bad(std::string_view text, std::string_view expected) {
   return {Code::kInvalidArgument, fmt::format("'{}' is not allowed; expected {}", text, expected), "bad_value", {}};
@@ -80,9 +81,15 @@ Result<Nothing> FromText(std::string_view text, bool& out, const Rule&) {
   out = text == "true";
   return Nothing{};
 }
-Result<Nothing> FromText(std::string_view text, int& out, const Rule& rule) { return Integer(text, out, rule); }
-Result<Nothing> FromText(std::string_view text, std::int64_t& out, const Rule& rule) { return Integer(text, out, rule); }
-Result<Nothing> FromText(std::string_view text, std::uint64_t& out, const Rule& rule) { return Integer(text, out, rule); }
+Result<Nothing> FromText(std::string_view text, int& out, const Rule& rule) {
+  return Integer(text, out, rule);
+}
+Result<Nothing> FromText(std::string_view text, std::int64_t& out, const Rule& rule) {
+  return Integer(text, out, rule);
+}
+Result<Nothing> FromText(std::string_view text, std::uint64_t& out, const Rule& rule) {
+  return Integer(text, out, rule);
+}
 Result<Nothing> FromText(std::string_view text, std::string& out, const Rule& rule) {
   if (!rule.allowed.empty() && std::ranges::find(rule.allowed, text) == rule.allowed.end())
     return std::unexpected(Bad(text, fmt::format("one of {}", fmt::join(rule.allowed, ", "))));
@@ -90,17 +97,37 @@ Result<Nothing> FromText(std::string_view text, std::string& out, const Rule& ru
   out = text;
   return Nothing{};
 }
-Result<Nothing> FromText(std::string_view text, V2Auth& out, const Rule&) { return Named(text, kV2Auth, out); }
-Result<Nothing> FromText(std::string_view text, Durability& out, const Rule&) { return Named(text, kDurability, out); }
-Result<Nothing> FromText(std::string_view text, ControlMode& out, const Rule&) { return Named(text, kControl, out); }
+Result<Nothing> FromText(std::string_view text, V2Auth& out, const Rule&) {
+  return Named(text, kV2Auth, out);
+}
+Result<Nothing> FromText(std::string_view text, Durability& out, const Rule&) {
+  return Named(text, kDurability, out);
+}
+Result<Nothing> FromText(std::string_view text, ControlMode& out, const Rule&) {
+  return Named(text, kControl, out);
+}
 
-std::string ToText(bool value) { return value ? "true" : "false"; }
-std::string ToText(int value) { return fmt::format("{}", value); }
-std::string ToText(std::int64_t value) { return fmt::format("{}", value); }
-std::string ToText(std::uint64_t value) { return fmt::format("{}", value); }
-std::string ToText(V2Auth value) { return NameOf(value, kV2Auth); }
-std::string ToText(Durability value) { return NameOf(value, kDurability); }
-std::string ToText(ControlMode value) { return NameOf(value, kControl); }
+std::string ToText(bool value) {
+  return value ? "true" : "false";
+}
+std::string ToText(int value) {
+  return fmt::format("{}", value);
+}
+std::string ToText(std::int64_t value) {
+  return fmt::format("{}", value);
+}
+std::string ToText(std::uint64_t value) {
+  return fmt::format("{}", value);
+}
+std::string ToText(V2Auth value) {
+  return NameOf(value, kV2Auth);
+}
+std::string ToText(Durability value) {
+  return NameOf(value, kDurability);
+}
+std::string ToText(ControlMode value) {
+  return NameOf(value, kControl);
+}
 
 std::string PriceText(NanoUsdPerMillion price) {
   std::string text = FormatUsd(price, 9);

@@ -20,9 +20,15 @@ struct Rule {
   std::vector<std::string_view> allowed;  // empty: any text
   bool required = false;
 };
-inline Rule Between(std::int64_t min, std::int64_t max) { return {.min = min, .max = max}; }
-inline Rule AtLeast(std::int64_t min) { return {.min = min}; }
-inline Rule OneOf(std::vector<std::string_view> allowed) { return {.allowed = std::move(allowed)}; }
+inline Rule Between(std::int64_t min, std::int64_t max) {
+  return {.min = min, .max = max};
+}
+inline Rule AtLeast(std::int64_t min) {
+  return {.min = min};
+}
+inline Rule OneOf(std::vector<std::string_view> allowed) {
+  return {.allowed = std::move(allowed)};
+}
 
 // Errors say what is allowed, without the place, which the caller knows.
 Result<Nothing> FromText(std::string_view text, bool& out, const Rule& rule);

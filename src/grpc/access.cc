@@ -7,11 +7,13 @@
 namespace nereid::grpc_front {
 namespace {
 
-constexpr std::array<std::string_view, 9> kCategoryNames = {
-    "health", "metadata", "inference", "shared-memory", "model-config", "model-repository", "statistics", "trace", "logging"};
+constexpr std::array<std::string_view, 9> kCategoryNames = {"health",           "metadata",   "inference", "shared-memory", "model-config",
+                                                            "model-repository", "statistics", "trace",     "logging"};
 static_assert(kCategoryNames.size() == static_cast<std::size_t>(Category::kLogging) + 1);
 
-std::string_view View(const grpc::string_ref& text) { return {text.data(), text.size()}; }
+std::string_view View(const grpc::string_ref& text) {
+  return {text.data(), text.size()};
+}
 
 std::optional<std::string_view> Find(const Metadata& metadata, std::string_view key) {
   auto found = metadata.find(grpc::string_ref(key.data(), key.size()));
@@ -39,7 +41,8 @@ bool SameSecret(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-Access::Access(V2Auth mode, Authenticate authenticate, std::vector<RestrictedApi> restricted) : mode_(mode), authenticate_(std::move(authenticate)) {
+Access::Access(V2Auth mode, Authenticate authenticate, std::vector<RestrictedApi> restricted)
+    : mode_(mode), authenticate_(std::move(authenticate)) {
   for (const RestrictedApi& api : restricted) {
     for (std::size_t i = 0; i < kCategoryNames.size(); ++i) {
       if (std::ranges::find(api.categories, kCategoryNames[i]) != api.categories.end())
@@ -64,7 +67,8 @@ Result<Nothing> Access::Check(Category category, bool changes, std::string_view 
   TRY(Principal principal, authenticate_(Find(metadata, "authorization")));
   Scope needed = changes ? Scope::kAdmin : Scope::kInfer;
   if (!principal.Has(needed))
-    return Error(Code::kPermissionDenied, fmt::format("this call needs a key with the scope '{}'", changes ? "admin" : "infer"), "missing_scope");
+    return Error(Code::kPermissionDenied, fmt::format("this call needs a key with the scope '{}'", changes ? "admin" : "infer"),
+                 "missing_scope");
   bool named = model.empty() || principal.model_globs.empty() ||
                std::ranges::any_of(principal.model_globs, [&](const std::string& glob) { return Matches(glob, model); });
   if (!named) return Error(Code::kPermissionDenied, fmt::format("this key may not use the model '{}'", model), "model_not_allowed");

@@ -14,7 +14,17 @@
 namespace nereid::grpc_front {
 
 // What a method belongs to. The order is that of kCategoryNames in access.cc.
-enum class Category : std::uint8_t { kHealth, kMetadata, kInference, kSharedMemory, kModelConfig, kModelRepository, kStatistics, kTrace, kLogging };
+enum class Category : std::uint8_t {
+  kHealth,
+  kMetadata,
+  kInference,
+  kSharedMemory,
+  kModelConfig,
+  kModelRepository,
+  kStatistics,
+  kTrace,
+  kLogging
+};
 
 // Called on gRPC's thread with the value of `authorization`, nothing when absent. Must be safe from any thread.
 using Authenticate = std::function<Result<Principal>(std::optional<std::string_view>)>;

@@ -2,6 +2,8 @@
 
 namespace nereid::grpc_front {
 
-Result<Nothing> Classify(const AnswerOptions&, const ModelInfo&, InferResponse&) { return Nothing{}; }
+Result<Nothing> Classify(const AnswerOptions&, const ModelInfo&, InferResponse&) {
+  return Nothing{};
+}
 
 }  // namespace nereid::grpc_front

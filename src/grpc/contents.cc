@@ -9,7 +9,9 @@ namespace {
 
 using Input = inference::ModelInferRequest_InferInputTensor;
 
-std::unexpected<Status> Invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message)); }
+std::unexpected<Status> Invalid(std::string message) {
+  return Error(Code::kInvalidArgument, std::move(message));
+}
 
 class Writer {
  public:
@@ -24,7 +26,8 @@ class Writer {
     for (auto value : values) {
       if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
         if (!std::in_range<T>(value))
-          return Invalid(fmt::format("value {} of input tensor '{}' for model '{}' does not fit in {}", value, input_.name(), model_, DatatypeName(datatype_)));
+          return Invalid(fmt::format("value {} of input tensor '{}' for model '{}' does not fit in {}", value, input_.name(), model_,
+                                     DatatypeName(datatype_)));
       }
       T narrow = static_cast<T>(value);
       wire_.append(reinterpret_cast<const char*>(&narrow), sizeof narrow);
@@ -47,10 +50,12 @@ class Writer {
  private:
   Result<Nothing> Agree(Datatype kind) const {
     if (taken_)
-      return Invalid(fmt::format("unexpected explicit tensor data for input tensor '{}' for model '{}', binary data was already supplied.", input_.name(), model_));
+      return Invalid(fmt::format("unexpected explicit tensor data for input tensor '{}' for model '{}', binary data was already supplied.",
+                                 input_.name(), model_));
     if (kind != datatype_)
-      return Invalid(fmt::format("unexpected explicit tensor data for input tensor '{}' for model '{}' of type '{}', expected datatype '{}'", input_.name(), model_,
-          DatatypeName(kind), DatatypeName(datatype_)));
+      return Invalid(
+          fmt::format("unexpected explicit tensor data for input tensor '{}' for model '{}' of type '{}', expected datatype '{}'",
+                      input_.name(), model_, DatatypeName(kind), DatatypeName(datatype_)));
     return Nothing{};
   }
 

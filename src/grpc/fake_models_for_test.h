@@ -42,7 +42,9 @@ class FakeModels final : public ModelService {
     return response;
   }
 
-  void Submit(InferRequest request, std::shared_ptr<InferReceiver> receiver) override { on_submit({std::move(request), std::move(receiver)}); }
+  void Submit(InferRequest request, std::shared_ptr<InferReceiver> receiver) override {
+    on_submit({std::move(request), std::move(receiver)});
+  }
   Result<std::shared_ptr<const ModelInfo>> Find(const ModelRef& model) const override {
     auto found = models_.find(model.name);
     if (found == models_.end()) return Error(Code::kNotFound, "Request for unknown model: '" + model.name + "' is not found");

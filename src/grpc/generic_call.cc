@@ -35,7 +35,7 @@ void GenericCall::HasMessage(bool ok) {
   if (!ok) return Finish(Error(Code::kInvalidArgument, "the call ended without a message"));
   const Method* method = FindMethod(exchange_->context.method());
   method->handle(*method, shared_, exchange_->context.client_metadata(), message_,
-      [self = shared_from_this()](Result<grpc::ByteBuffer> answer) { self->Finish(std::move(answer)); });
+                 [self = shared_from_this()](Result<grpc::ByteBuffer> answer) { self->Finish(std::move(answer)); });
 }
 
 void GenericCall::Finish(Result<grpc::ByteBuffer> answer) {

@@ -6,12 +6,13 @@
 namespace nereid::grpc_front {
 
 InferMethod::InferMethod() {
-  AddMethod(new grpc::internal::RpcServiceMethod("/inference.GRPCInferenceService/ModelInfer", grpc::internal::RpcMethod::NORMAL_RPC, nullptr));
+  AddMethod(
+      new grpc::internal::RpcServiceMethod("/inference.GRPCInferenceService/ModelInfer", grpc::internal::RpcMethod::NORMAL_RPC, nullptr));
   MarkMethodRaw(0);
 }
 
-void InferMethod::Request(grpc::ServerContext* context, grpc::ByteBuffer* message, grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>* writer,
-    grpc::ServerCompletionQueue* queue, void* tag) {
+void InferMethod::Request(grpc::ServerContext* context, grpc::ByteBuffer* message,
+                          grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>* writer, grpc::ServerCompletionQueue* queue, void* tag) {
   RequestAsyncUnary(0, context, message, writer, queue, queue, tag);
 }
 

@@ -14,12 +14,13 @@ class InferMethod final : public grpc::Service {
  public:
   InferMethod();
   void Request(grpc::ServerContext* context, grpc::ByteBuffer* message, grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>* writer,
-      grpc::ServerCompletionQueue* queue, void* tag);
+               grpc::ServerCompletionQueue* queue, void* tag);
 };
 
 class InferCall final : public InferReceiver, public std::enable_shared_from_this<InferCall> {
  public:
-  InferCall(InferMethod& method, CallContext& shared, grpc::ServerCompletionQueue& queue) : method_(method), shared_(shared), queue_(queue), writer_(&context_) {}
+  InferCall(InferMethod& method, CallContext& shared, grpc::ServerCompletionQueue& queue)
+      : method_(method), shared_(shared), queue_(queue), writer_(&context_) {}
 
   // Waits for the next call of the queue; it asks for its successor by itself.
   static void Await(InferMethod& method, CallContext& shared, grpc::ServerCompletionQueue& queue);

@@ -13,14 +13,16 @@
 namespace nereid::grpc_front {
 namespace {
 
-using google::protobuf::io::CodedInputStream;
 using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedInputStream;
 using inference::InferParameter;
 using inference::ModelInferRequest;
 
 constexpr int kRawInputContentsField = 7;
 
-std::unexpected<Status> Invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message)); }
+std::unexpected<Status> Invalid(std::string message) {
+  return Error(Code::kInvalidArgument, std::move(message));
+}
 
 Result<Bytes> Copy(CodedInputStream& in, std::uint32_t size) {
   TRY(OutputAllocator::Buffer copy, HeapAllocator().Allocate("", size));
@@ -51,10 +53,18 @@ Result<Bytes> Aligned(const Bytes& bytes, Datatype datatype) {
 }
 
 // Which kind a parameter has, as Triton names it.
-bool IsInt(const InferParameter& p) { return p.parameter_choice_case() == InferParameter::kInt64Param; }
-bool IsBool(const InferParameter& p) { return p.parameter_choice_case() == InferParameter::kBoolParam; }
-bool IsString(const InferParameter& p) { return p.parameter_choice_case() == InferParameter::kStringParam; }
-bool IsUint(const InferParameter& p) { return p.parameter_choice_case() == InferParameter::kUint64Param; }
+bool IsInt(const InferParameter& p) {
+  return p.parameter_choice_case() == InferParameter::kInt64Param;
+}
+bool IsBool(const InferParameter& p) {
+  return p.parameter_choice_case() == InferParameter::kBoolParam;
+}
+bool IsString(const InferParameter& p) {
+  return p.parameter_choice_case() == InferParameter::kStringParam;
+}
+bool IsUint(const InferParameter& p) {
+  return p.parameter_choice_case() == InferParameter::kUint64Param;
+}
 
 std::unexpected<Status> WrongType(std::string_view key, std::string_view expected) {
   return Invalid(fmt::format("invalid value type for '{}' parameter, expected {}.", key, expected));
@@ -105,16 +115,18 @@ Result<Nothing> EmptyFinal(const std::string& key, const InferParameter& value, 
   return Nothing{};
 }
 
-constexpr ReservedParameter kReserved[] = {{"sequence_id", SequenceId}, {"sequence_start", SequenceStart}, {"sequence_end", SequenceEnd},
-    {"priority", Priority}, {"timeout", Timeout}, {"triton_enable_empty_final_response", EmptyFinal}};
+constexpr ReservedParameter kReserved[] = {{"sequence_id", SequenceId},   {"sequence_start", SequenceStart},
+                                           {"sequence_end", SequenceEnd}, {"priority", Priority},
+                                           {"timeout", Timeout},          {"triton_enable_empty_final_response", EmptyFinal}};
 
 Result<Nothing> TakeParameter(const std::string& key, const InferParameter& value, ParsedRequest& out) {
   for (const ReservedParameter& row : kReserved) {
     if (row.key == key) return row.apply(key, value, out);
   }
   if (key.starts_with("triton_"))
-    return Invalid("parameter keys starting with 'triton_' are reserved for Triton usage. Only the following keys starting with 'triton_' are allowed: "
-                   "triton_enable_empty_final_response");
+    return Invalid(
+        "parameter keys starting with 'triton_' are reserved for Triton usage. Only the following keys starting with 'triton_' are allowed: "
+        "triton_enable_empty_final_response");
   switch (value.parameter_choice_case()) {
     case InferParameter::kBoolParam: out.request.parameters.emplace_back(key, value.bool_param()); break;
     case InferParameter::kInt64Param: out.request.parameters.emplace_back(key, static_cast<std::int64_t>(value.int64_param())); break;
@@ -144,10 +156,12 @@ struct RequestReader::Parts {
   Result<Nothing> TakeOutputs(ParsedRequest& out) const;
 };
 
-Result<Bytes> RequestReader::Parts::TensorBytes(const ModelInferRequest::InferInputTensor& input, Datatype datatype, std::size_t& next_raw) const {
+Result<Bytes> RequestReader::Parts::TensorBytes(const ModelInferRequest::InferInputTensor& input, Datatype datatype,
+                                                std::size_t& next_raw) const {
   if (input.has_contents()) {
     if (!raw.empty())
-      return Invalid(fmt::format("contents field must not be specified when using raw_input_contents for '{}' for model '{}'", input.name(), head.model_name()));
+      return Invalid(fmt::format("contents field must not be specified when using raw_input_contents for '{}' for model '{}'", input.name(),
+                                 head.model_name()));
     return ContentsBytes(input, datatype, head.model_name());
   }
   if (next_raw >= raw.size())
@@ -196,10 +210,16 @@ Result<Nothing> RequestReader::Open(grpc::ByteBuffer message) {
   return Nothing{};
 }
 
-const std::string& RequestReader::model_name() const { return parts_->head.model_name(); }
-const std::string& RequestReader::client_id() const { return parts_->head.id(); }
+const std::string& RequestReader::model_name() const {
+  return parts_->head.model_name();
+}
+const std::string& RequestReader::client_id() const {
+  return parts_->head.id();
+}
 
-Result<ModelRef> RequestReader::Model() const { return ParseModelRef(parts_->head.model_name(), parts_->head.model_version()); }
+Result<ModelRef> RequestReader::Model() const {
+  return ParseModelRef(parts_->head.model_name(), parts_->head.model_version());
+}
 
 Result<ParsedRequest> RequestReader::Take() {
   ParsedRequest out;
@@ -226,8 +246,9 @@ Result<ModelRef> ParseModelRef(const std::string& name, const std::string& versi
   if (version.empty()) return model;
   auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), model.version);
   if (error != std::errc{} || end != version.data() + version.size() || model.version < 0)
-    return Invalid(fmt::format("failed to get model version from specified version string '{}' (details: {}), version should be an integral value > 0", version,
-        error == std::errc::result_out_of_range ? "out of range" : "stol"));
+    return Invalid(
+        fmt::format("failed to get model version from specified version string '{}' (details: {}), version should be an integral value > 0",
+                    version, error == std::errc::result_out_of_range ? "out of range" : "stol"));
   return model;
 }
 

@@ -30,12 +30,16 @@ Result<ParsedRequest> Parse(grpc::ByteBuffer bytes) {
   TRY_DO(reader.Open(std::move(bytes)));
   return reader.Take();
 }
-Result<ParsedRequest> Parse(const ModelInferRequest& message) { return Parse(OneSlice(message.SerializeAsString())); }
+Result<ParsedRequest> Parse(const ModelInferRequest& message) {
+  return Parse(OneSlice(message.SerializeAsString()));
+}
 std::string Refusal(const ModelInferRequest& message) {
   auto parsed = Parse(message);
   return parsed ? "accepted" : parsed.error().message;
 }
-std::string Tensor0(const Result<ParsedRequest>& parsed) { return std::string(parsed->request.inputs.at(0).data.view()); }
+std::string Tensor0(const Result<ParsedRequest>& parsed) {
+  return std::string(parsed->request.inputs.at(0).data.view());
+}
 
 TEST(RequestReader, TensorBytesStayWhereTheyLie) {
   ModelInferRequest message = Message("UINT8");
@@ -102,7 +106,8 @@ TEST(RequestReader, TypedContentsBecomeWireForm) {
 TEST(RequestReader, ContentsOfTheWrongKindAreNamed) {
   ModelInferRequest message = Message("FP32");
   message.mutable_inputs(0)->mutable_contents()->add_int_contents(1);
-  EXPECT_EQ(Refusal(message), "unexpected explicit tensor data for input tensor 'IN' for model 'm' of type 'INT32', expected datatype 'FP32'");
+  EXPECT_EQ(Refusal(message),
+            "unexpected explicit tensor data for input tensor 'IN' for model 'm' of type 'INT32', expected datatype 'FP32'");
   ModelInferRequest twice = Message("INT32");
   twice.mutable_inputs(0)->mutable_contents()->add_int_contents(1);
   twice.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);
@@ -156,7 +161,8 @@ TEST(RequestReader, ParametersOfTheWrongTypeAreRefusedInTritonsWords) {
   auto unsigned_number = [](inference::InferParameter& p) { p.set_uint64_param(1); };
   EXPECT_EQ(refusal("sequence_id", flag), "invalid value type for 'sequence_id' parameter, expected int64_param or string_param.");
   EXPECT_EQ(refusal("u", unsigned_number), "invalid value type for 'u' parameter, expected int64_param, bool_param, or string_param.");
-  EXPECT_EQ(refusal("e", [](inference::InferParameter&) {}), "invalid value type for 'e' parameter, expected int64_param, bool_param, or string_param.");
+  EXPECT_EQ(refusal("e", [](inference::InferParameter&) {}),
+            "invalid value type for 'e' parameter, expected int64_param, bool_param, or string_param.");
   EXPECT_TRUE(refusal("triton_x", flag).starts_with("parameter keys starting with 'triton_' are reserved"));
 }
 
@@ -180,7 +186,7 @@ TEST(ParseModelRef, VersionIsANumberOrNothing) {
   EXPECT_EQ(ParseModelRef("m", "")->version, -1);
   EXPECT_EQ(ParseModelRef("m", "3")->version, 3);
   EXPECT_EQ(ParseModelRef("m", "abc").error().message,
-      "failed to get model version from specified version string 'abc' (details: stol), version should be an integral value > 0");
+            "failed to get model version from specified version string 'abc' (details: stol), version should be an integral value > 0");
   EXPECT_FALSE(ParseModelRef("m", "-1"));
   EXPECT_FALSE(ParseModelRef("m", "99999999999999999999"));
 }
@@ -189,7 +195,8 @@ InferResponse ResponseWith(std::vector<std::size_t> sizes) {
   InferResponse response;
   response.model_name = "m";
   response.model_version = 2;
-  for (std::size_t size : sizes) response.outputs.push_back({"O", Datatype::kUint8, {static_cast<std::int64_t>(size)}, Bytes::Own(std::string(size, 'y'))});
+  for (std::size_t size : sizes)
+    response.outputs.push_back({"O", Datatype::kUint8, {static_cast<std::int64_t>(size)}, Bytes::Own(std::string(size, 'y'))});
   return response;
 }
 
@@ -202,7 +209,8 @@ std::string Flat(const grpc::ByteBuffer& bytes) {
 }
 
 TEST(RenderResponse, ReadsBackWithSmallAndLargeOutputsInOrder) {
-  for (const std::vector<std::size_t>& sizes : std::vector<std::vector<std::size_t>>{{}, {0}, {4}, {4, 5000, 4}, {5000, 5000}, {1024, 1025}}) {
+  for (const std::vector<std::size_t>& sizes :
+       std::vector<std::vector<std::size_t>>{{}, {0}, {4}, {4, 5000, 4}, {5000, 5000}, {1024, 1025}}) {
     auto rendered = RenderResponse(ResponseWith(sizes));
     ASSERT_TRUE(rendered);
     inference::ModelInferResponse message;

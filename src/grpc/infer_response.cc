@@ -22,7 +22,9 @@ void AppendLength(std::string& out, std::uint8_t tag, std::size_t size) {
   out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(end - bytes));
 }
 
-std::size_t LengthBytes(std::size_t size) { return 1 + CodedOutputStream::VarintSize64(size); }
+std::size_t LengthBytes(std::size_t size) {
+  return 1 + CodedOutputStream::VarintSize64(size);
+}
 
 void SetParameter(const ParameterValue& value, inference::InferParameter& out) {
   std::visit(
@@ -83,7 +85,8 @@ grpc::ByteBuffer Assemble(std::string text, const InferResponse& response) {
 
 Result<Nothing> CheckSize(std::size_t bytes) {
   if (bytes > kMessageBytesMax)
-    return Error(Code::kInvalidArgument, fmt::format("Response has byte size {} which exceeds gRPC's byte size limit {}.", bytes, kMessageBytesMax));
+    return Error(Code::kInvalidArgument,
+                 fmt::format("Response has byte size {} which exceeds gRPC's byte size limit {}.", bytes, kMessageBytesMax));
   return Nothing{};
 }
 
@@ -112,7 +115,8 @@ Result<grpc::ByteBuffer> RenderStreamResponse(const InferResponse& response, Str
   return Assemble(std::move(text), response);
 }
 
-grpc::ByteBuffer RenderStreamError(const Status& status, const std::string& client_id, const std::string& model, std::optional<StreamMark> mark) {
+grpc::ByteBuffer RenderStreamError(const Status& status, const std::string& client_id, const std::string& model,
+                                   std::optional<StreamMark> mark) {
   inference::ModelStreamInferResponse message;
   message.set_error_message(status.message);
   message.mutable_infer_response()->set_id(client_id);

@@ -11,7 +11,7 @@ namespace nereid::grpc_front {
 
 // What a streamed answer carries beside the response.
 struct StreamMark {
-  bool final = false;      // triton_final_response
+  bool final = false;  // triton_final_response
 };
 
 // Replaces the outputs that were asked for as classes. Errors: a datatype that has no order, a shape that does not fit its bytes.
@@ -21,7 +21,8 @@ Result<Nothing> Classify(const AnswerOptions& options, const ModelInfo& model, I
 Result<grpc::ByteBuffer> RenderResponse(const InferResponse& response);
 Result<grpc::ByteBuffer> RenderStreamResponse(const InferResponse& response, StreamMark mark);
 // An error inside a stream. `model` is empty when the request did not get as far as the model.
-grpc::ByteBuffer RenderStreamError(const Status& status, const std::string& client_id, const std::string& model, std::optional<StreamMark> mark);
+grpc::ByteBuffer RenderStreamError(const Status& status, const std::string& client_id, const std::string& model,
+                                   std::optional<StreamMark> mark);
 // The mark alone, for a model that ended without a response.
 grpc::ByteBuffer RenderStreamEnd(const std::string& client_id, const std::string& model, const std::string& requested_version);
 

@@ -24,7 +24,8 @@ Result<Nothing> Fill(CallContext& shared, const ServerReadyRequest&, ServerReady
 }
 
 Result<Nothing> Fill(CallContext& shared, const grpc::health::v1::HealthCheckRequest&, grpc::health::v1::HealthCheckResponse& out) {
-  out.set_status(shared.models.Ready() ? grpc::health::v1::HealthCheckResponse::SERVING : grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+  out.set_status(shared.models.Ready() ? grpc::health::v1::HealthCheckResponse::SERVING
+                                       : grpc::health::v1::HealthCheckResponse::NOT_SERVING);
   return Nothing{};
 }
 
@@ -53,7 +54,8 @@ Result<Nothing> Fill(CallContext& shared, const ModelMetadataRequest& in, ModelM
   out.set_name(model->name);
   // Asked for one version, Triton names that one only.
   if (ref.version >= 0) out.add_versions(fmt::format("{}", model->version));
-  else for (std::int64_t version : model->versions) out.add_versions(fmt::format("{}", version));
+  else
+    for (std::int64_t version : model->versions) out.add_versions(fmt::format("{}", version));
   out.set_platform(model->platform);
   for (const nereid::TensorMetadata& tensor : model->inputs) FillTensor(tensor, *out.add_inputs());
   for (const nereid::TensorMetadata& tensor : model->outputs) FillTensor(tensor, *out.add_outputs());
@@ -104,8 +106,10 @@ template <class Request>
 Result<Request> Read(const Method& self, CallContext& shared, const Metadata& metadata, grpc::ByteBuffer& bytes) {
   Request request;
   // An empty buffer, which a client may send for an empty message, has no slices to read.
-  if (bytes.Length() > 0 && !grpc::SerializationTraits<Request>::Deserialize(&bytes, &request).ok()) return Error(Code::kInvalidArgument, "malformed message");
-  if (!shared.access.Free(self.category, self.changes)) TRY_DO(shared.access.Check(self.category, self.changes, ModelOf(request), metadata));
+  if (bytes.Length() > 0 && !grpc::SerializationTraits<Request>::Deserialize(&bytes, &request).ok())
+    return Error(Code::kInvalidArgument, "malformed message");
+  if (!shared.access.Free(self.category, self.changes))
+    TRY_DO(shared.access.Check(self.category, self.changes, ModelOf(request), metadata));
   return request;
 }
 
@@ -172,16 +176,19 @@ void Unload(const Method& self, CallContext& shared, const Metadata& metadata, g
 }
 
 void NotOffered(const Method& self, CallContext& shared, const Metadata& metadata, grpc::ByteBuffer&, Respond respond) {
-  if (auto allowed = shared.access.Check(self.category, self.changes, {}, metadata); !allowed) return respond(std::unexpected(std::move(allowed).error()));
+  if (auto allowed = shared.access.Check(self.category, self.changes, {}, metadata); !allowed)
+    return respond(std::unexpected(std::move(allowed).error()));
   std::string_view name = self.path.substr(self.path.rfind('/') + 1);
   if (self.category == Category::kSharedMemory)
-    return respond(Error(Code::kUnsupported, "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."));
+    return respond(
+        Error(Code::kUnsupported, "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."));
   respond(Error(Code::kUnsupported, fmt::format("{} is not offered by this server", name)));
 }
 
 #define NEREID_METHOD(name) "/inference.GRPCInferenceService/" name
 constexpr Method kMethods[] = {
-    {"/grpc.health.v1.Health/Check", Category::kHealth, false, Unary<grpc::health::v1::HealthCheckRequest, grpc::health::v1::HealthCheckResponse>},
+    {"/grpc.health.v1.Health/Check", Category::kHealth, false,
+     Unary<grpc::health::v1::HealthCheckRequest, grpc::health::v1::HealthCheckResponse>},
     {NEREID_METHOD("ServerLive"), Category::kHealth, false, Unary<ServerLiveRequest, ServerLiveResponse>},
     {NEREID_METHOD("ServerReady"), Category::kHealth, false, Unary<ServerReadyRequest, ServerReadyResponse>},
     {NEREID_METHOD("ModelReady"), Category::kHealth, false, Unary<ModelReadyRequest, ModelReadyResponse>},

@@ -108,12 +108,14 @@ GrpcServer::GrpcServer(const GrpcConfig& config, ModelService& models, ServerIde
       forward_(config.header_forward_pattern),
       shared_{models, identity_, access_, forward_, open_, CompressionLevel(config.compression)} {}
 
-GrpcServer::~GrpcServer() { Stop(); }
+GrpcServer::~GrpcServer() {
+  Stop();
+}
 
 Result<std::shared_ptr<grpc::ServerCredentials>> GrpcServer::Credentials() const {
   if (!config_.tls && !config_.mutual_tls) return grpc::InsecureServerCredentials();
-  grpc::SslServerCredentialsOptions options(
-      config_.mutual_tls ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  grpc::SslServerCredentialsOptions options(config_.mutual_tls ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                                               : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
   TRY(std::string key, ReadPem(config_.key_file));
   TRY(std::string certificate, ReadPem(config_.certificate_file));
   if (!config_.root_file.empty()) {
@@ -141,7 +143,8 @@ Result<int> GrpcServer::Start() {
       queue->Shutdown();
       Serve(*queue);
     }
-    return Error(Code::kUnavailable, fmt::format("failed to start the gRPC service at {}: {}", Address(config_), WhyNot(config_)), "cannot_listen");
+    return Error(Code::kUnavailable, fmt::format("failed to start the gRPC service at {}: {}", Address(config_), WhyNot(config_)),
+                 "cannot_listen");
   }
   for (auto& queue : parts->queues) {
     for (int i = 0; i < kInferCallsReady; ++i) InferCall::Await(parts->infer, shared_, *queue);

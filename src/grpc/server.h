@@ -13,7 +13,8 @@ namespace nereid {
 class GrpcServer {
  public:
   // Everything handed in outlives the server. `v2` is what server.auth.v2 comes to; `authenticate` is called on gRPC's thread.
-  GrpcServer(const GrpcConfig& config, ModelService& models, grpc_front::ServerIdentity identity, V2Auth v2, grpc_front::Authenticate authenticate);
+  GrpcServer(const GrpcConfig& config, ModelService& models, grpc_front::ServerIdentity identity, V2Auth v2,
+             grpc_front::Authenticate authenticate);
   ~GrpcServer();  // stops
 
   // Binds, and answers with the port. An error says which address could not be had and why.

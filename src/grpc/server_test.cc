@@ -26,7 +26,9 @@ GrpcConfig Loopback() {
   return config;
 }
 
-std::string Ints(std::vector<std::int32_t> values) { return {reinterpret_cast<const char*>(values.data()), values.size() * 4}; }
+std::string Ints(std::vector<std::int32_t> values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * 4};
+}
 
 ModelInferRequest RequestOf(const std::string& model, std::vector<std::int32_t> values, const std::string& id = "") {
   ModelInferRequest request;
@@ -100,8 +102,8 @@ TEST_F(GrpcServerTest, MetadataComesFromTheModel) {
   inference::ModelMetadataResponse response;
   ASSERT_TRUE(stub->ModelMetadata(&context, request, &response).ok());
   EXPECT_EQ(response.ShortDebugString(),
-      "name: \"m\" versions: \"1\" platform: \"identity\" inputs { name: \"IN\" datatype: \"INT32\" shape: -1 shape: 2 } "
-      "outputs { name: \"OUT\" datatype: \"INT32\" shape: -1 shape: 2 }");
+            "name: \"m\" versions: \"1\" platform: \"identity\" inputs { name: \"IN\" datatype: \"INT32\" shape: -1 shape: 2 } "
+            "outputs { name: \"OUT\" datatype: \"INT32\" shape: -1 shape: 2 }");
 }
 
 TEST_F(GrpcServerTest, UnknownModelReadyIsFalseAndItsMetadataAnError) {
@@ -321,7 +323,7 @@ TEST_F(GrpcServerTest, EmptyFinalResponseIsSentOnlyWhenAskedFor) {
   StreamResult result = RunStream(*stub, {request});
   ASSERT_EQ(result.messages.size(), 1u);
   EXPECT_EQ(result.messages[0].ShortDebugString(),
-      "infer_response { model_name: \"tokens\" id: \"a\" parameters { key: \"triton_final_response\" value { bool_param: true } } }");
+            "infer_response { model_name: \"tokens\" id: \"a\" parameters { key: \"triton_final_response\" value { bool_param: true } } }");
 }
 
 TEST_F(GrpcServerTest, StreamKeepsTheOrderOfModelsThatAreNotDecoupled) {
@@ -349,7 +351,8 @@ TEST_F(GrpcServerTest, StreamGoesOnAfterAnError) {
   StreamResult result = RunStream(*stub, {RequestOf("nope", {1}, "u"), RequestOf("m", {1}, "ok")});
   EXPECT_TRUE(result.status.ok());
   ASSERT_EQ(result.messages.size(), 2u);
-  EXPECT_EQ(result.messages[0].ShortDebugString(), "error_message: \"Request for unknown model: \\'nope\\' is not found\" infer_response { id: \"u\" }");
+  EXPECT_EQ(result.messages[0].ShortDebugString(),
+            "error_message: \"Request for unknown model: \\'nope\\' is not found\" infer_response { id: \"u\" }");
   EXPECT_EQ(result.messages[1].infer_response().id(), "ok");
 }
 
@@ -379,7 +382,10 @@ TEST_F(GrpcServerTest, SlowStreamReaderMakesTheModelWait) {
   std::promise<void> room;
   one.receiver->OnRoom([&] { room.set_value(); });
   ModelStreamInferResponse message;
-  std::thread reader([&] { while (stream->Read(&message)) {} });
+  std::thread reader([&] {
+    while (stream->Read(&message)) {
+    }
+  });
   room.get_future().wait();
   InferResponse end;
   end.empty = true;

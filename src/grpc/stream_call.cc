@@ -9,7 +9,11 @@ namespace nereid::grpc_front {
 class StreamCall::Slot final : public InferReceiver, public std::enable_shared_from_this<Slot> {
  public:
   Slot(std::shared_ptr<StreamCall> call, std::shared_ptr<const ModelInfo> model, std::string client_id, AnswerOptions options)
-      : call_(std::move(call)), model_(std::move(model)), client_id_(std::move(client_id)), options_(std::move(options)), ordered_(!model_->decoupled) {}
+      : call_(std::move(call)),
+        model_(std::move(model)),
+        client_id_(std::move(client_id)),
+        options_(std::move(options)),
+        ordered_(!model_->decoupled) {}
 
   Pushed Push(InferResponse&& response) override { return call_->Push(shared_from_this(), std::move(response)); }
   void OnRoom(std::function<void()> wake) override { call_->OnRoom(std::move(wake)); }
@@ -20,9 +24,12 @@ class StreamCall::Slot final : public InferReceiver, public std::enable_shared_f
   std::optional<grpc::ByteBuffer> Render(InferResponse&& response) const {
     StreamMark mark{response.final};
     if (response.error) return RenderStreamError(*response.error, client_id_, model_->name, mark);
-    if (response.empty) return options_.empty_final_response ? std::optional(RenderStreamEnd(client_id_, model_->name, options_.requested_version)) : std::nullopt;
+    if (response.empty)
+      return options_.empty_final_response ? std::optional(RenderStreamEnd(client_id_, model_->name, options_.requested_version))
+                                           : std::nullopt;
     if (!options_.classifications.empty()) {
-      if (auto classified = Classify(options_, *model_, response); !classified) return RenderStreamError(classified.error(), client_id_, model_->name, mark);
+      if (auto classified = Classify(options_, *model_, response); !classified)
+        return RenderStreamError(classified.error(), client_id_, model_->name, mark);
     }
     auto rendered = RenderStreamResponse(response, mark);
     return rendered ? *std::move(rendered) : RenderStreamError(rendered.error(), client_id_, model_->name, mark);
@@ -82,7 +89,8 @@ Result<Nothing> StreamCall::Submit(grpc::ByteBuffer message, std::string& client
   RequestReader reader;
   TRY_DO(reader.Open(std::move(message)));
   client_id = reader.client_id();
-  if (!shared_.access.Free(Category::kInference, false)) TRY_DO(shared_.access.Check(Category::kInference, false, reader.model_name(), metadata));
+  if (!shared_.access.Free(Category::kInference, false))
+    TRY_DO(shared_.access.Check(Category::kInference, false, reader.model_name(), metadata));
   TRY(ModelRef ref, reader.Model());
   TRY(auto model, shared_.models.Find(ref));
   TRY(ParsedRequest parsed, reader.Take());
@@ -163,7 +171,9 @@ void StreamCall::WriteNext() {
     exchange_->stream.Write(outgoing_.front(), exchange_->written.Arm<&StreamCall::Written>(shared_from_this()));
   } else if (end_with_ || nothing_left || (broken_ && open_requests_ == 0)) {
     finished_ = true;
-    grpc::Status status = end_with_ ? ToGrpc(*end_with_) : broken_ ? grpc::Status(grpc::StatusCode::CANCELLED, "the client went away") : grpc::Status::OK;
+    grpc::Status status = end_with_ ? ToGrpc(*end_with_)
+                          : broken_ ? grpc::Status(grpc::StatusCode::CANCELLED, "the client went away")
+                                    : grpc::Status::OK;
     exchange_->stream.Finish(status, exchange_->written.Arm<&StreamCall::Written>(shared_from_this()));
     shared_.open.End();
   }

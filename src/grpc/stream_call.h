@@ -35,15 +35,15 @@ class StreamCall final : public std::enable_shared_from_this<StreamCall> {
   // All below: mutex_ held.
   void Fail(const Status& status, const std::string& client_id);
   void Queue(grpc::ByteBuffer message);
-  void Release();      // what waits behind nothing any more
+  void Release();  // what waits behind nothing any more
   void ReadNext();
   void WriteNext();
 
   std::shared_ptr<GenericExchange> exchange_;
   CallContext& shared_;
-  Cancellation cancellation_;          // of all requests
-  bool real_errors_ = false;           // set at the beginning: triton_grpc_error
-  grpc::ByteBuffer incoming_;          // gRPC's thread only
+  Cancellation cancellation_;  // of all requests
+  bool real_errors_ = false;   // set at the beginning: triton_grpc_error
+  grpc::ByteBuffer incoming_;  // gRPC's thread only
 
   std::mutex mutex_;
   // Guarded by mutex_.
