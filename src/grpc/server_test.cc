@@ -356,6 +356,23 @@ TEST_F(GrpcServerTest, StreamGoesOnAfterAnError) {
   EXPECT_EQ(result.messages[1].infer_response().id(), "ok");
 }
 
+TEST_F(GrpcServerTest, StreamErrorWaitsForTheRequestsBeforeIt) {
+  Begin();
+  std::promise<FakeModels::Submitted> submitted;
+  models.on_submit = [&](FakeModels::Submitted one) { submitted.set_value(std::move(one)); };
+  grpc::ClientContext context;
+  auto stream = stub->ModelStreamInfer(&context);
+  stream->Write(RequestOf("m", {1}, "first"));
+  stream->Write(RequestOf("nope", {1}, "second"));
+  stream->WritesDone();
+  FakeModels::Submitted one = submitted.get_future().get();
+  one.receiver->Push(FakeModels::Echo(one.request));
+  std::vector<std::string> ids;
+  for (ModelStreamInferResponse message; stream->Read(&message);) ids.push_back(message.infer_response().id());
+  EXPECT_EQ(ids, (std::vector<std::string>{"first", "second"}));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
 TEST_F(GrpcServerTest, StreamEndsAtTheFirstErrorWhenAskedTo) {
   Begin();
   StreamResult result = RunStream(*stub, {RequestOf("nope", {1}, "u")}, true);

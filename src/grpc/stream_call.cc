@@ -13,7 +13,7 @@ class StreamCall::Slot final : public InferReceiver, public std::enable_shared_f
         model_(std::move(model)),
         client_id_(std::move(client_id)),
         options_(std::move(options)),
-        ordered_(!model_->decoupled) {}
+        ordered_(!model_ || !model_->decoupled) {}
 
   Pushed Push(InferResponse&& response) override { return call_->Push(shared_from_this(), std::move(response)); }
   void OnRoom(std::function<void()> wake) override { call_->OnRoom(std::move(wake)); }
@@ -143,8 +143,16 @@ void StreamCall::OnRoom(std::function<void()> wake) {
 
 void StreamCall::Fail(const Status& status, const std::string& client_id) {
   if (end_with_ || finished_) return;
-  if (!real_errors_) return Queue(RenderStreamError(status, client_id, {}, std::nullopt));
-  end_with_ = status;
+  if (real_errors_) {
+    end_with_ = status;
+    return;
+  }
+  // It takes its place behind the requests that came before.
+  auto slot = std::make_shared<Slot>(shared_from_this(), nullptr, client_id, AnswerOptions{});
+  slot->held.push_back(RenderStreamError(status, client_id, {}, std::nullopt));
+  slot->done = true;
+  ordered_.push_back(std::move(slot));
+  Release();
 }
 
 void StreamCall::Queue(grpc::ByteBuffer message) {
