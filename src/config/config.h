@@ -57,6 +57,7 @@ struct GrpcConfig {
   int infer_threads = 1;
   std::string certificate_file, key_file, root_file;
   bool tls = false, mutual_tls = false;
+  std::uint64_t buffered_bytes_max = 0;   // messages over the whole front end; 0: half of the memory
   std::string compression = "none";       // of infer answers: none, low, medium, high
   std::string header_forward_pattern;     // regular expression; matching metadata become request parameters
   std::vector<RestrictedApi> restricted;  // the metadata key is "triton-grpc-protocol-" + header

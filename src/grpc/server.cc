@@ -10,8 +10,10 @@
 
 #include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/resource_quota.h>
 
 #include "base/log.h"
+#include "base/machine.h"
 #include "grpc/generic_call.h"
 #include "grpc/infer_call.h"
 
@@ -64,6 +66,9 @@ Result<std::string> ReadPem(const std::string& path) {
 }
 
 void SetArguments(grpc::ServerBuilder& builder, const GrpcConfig& config) {
+  // A message that does not fit ends its stream with RESOURCE_EXHAUSTED; the others go on.
+  std::uint64_t buffered = config.buffered_bytes_max > 0 ? config.buffered_bytes_max : ReadMachine().memory_bytes / 2;
+  if (buffered > 0) builder.SetResourceQuota(grpc::ResourceQuota("nereid").Resize(buffered));
   builder.SetMaxReceiveMessageSize(std::numeric_limits<int>::max());
   builder.SetMaxSendMessageSize(std::numeric_limits<int>::max());
   // Off by default: two servers would share the port without a word.

@@ -141,6 +141,14 @@ TEST_F(GrpcServerTest, LargeTensorsArriveWhole) {
   EXPECT_TRUE(response.raw_output_contents(0) == Ints(values));
 }
 
+TEST_F(GrpcServerTest, MessageBeyondTheBufferBoundIsRefusedAndTheServerLives) {
+  GrpcConfig config = Loopback();
+  config.buffered_bytes_max = 8 << 20;
+  Begin(V2Auth::kOpen, config);
+  EXPECT_EQ(Infer(RequestOf("m", std::vector<std::int32_t>(8 << 20))).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(Infer(RequestOf("m", {1})).ok());
+}
+
 TEST_F(GrpcServerTest, DecoupledModelIsRefusedOutsideAStream) {
   Begin();
   grpc::Status status = Infer(RequestOf("tokens", {1}));
