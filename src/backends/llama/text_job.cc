@@ -67,13 +67,16 @@ bool TextJob::Push(TextEvent& event, const std::shared_ptr<Signal>& signal) {
 }
 
 void TextJob::Deliver(const std::shared_ptr<Signal>& signal) {
-  if (closed_ || paused()) return;
+  if (closed_) return;
+  // A final event needs no room; should it be refused all the same, it waits like the others.
+  if (paused() && (!failure_ || end_refused_)) return;
   if (failure_) {
     TextEvent event{.finish = failure_->code == Code::kCancelled ? FinishReason::kCancelled : FinishReason::kError,
                     .final = true,
                     .usage = usage(),
                     .error = failure_};
     closed_ |= Push(event, signal);
+    end_refused_ = !closed_;
     return;
   }
   std::size_t open = static_cast<std::size_t>(std::ranges::count(choices, false, &Choice::reported));

@@ -92,6 +92,7 @@ class TextJob {
   const std::shared_ptr<TextReceiver> receiver_;
   std::shared_ptr<std::atomic<bool>> room_;  // not null: full, until it turns true
   std::optional<Status> failure_;
+  bool end_refused_ = false;
   bool closed_ = false;
 };
 
