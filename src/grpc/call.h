@@ -9,6 +9,10 @@
 
 #include <grpcpp/grpcpp.h>
 
+#if __has_feature(thread_sanitizer)
+#include <sanitizer/tsan_interface.h>
+#endif
+
 namespace nereid::grpc_front {
 
 // One outstanding operation. Arm it, hand its address to gRPC, and the owner lives at least until the operation ended.
@@ -18,10 +22,16 @@ class Tag {
   void* Arm(std::shared_ptr<T> owner) {
     run_ = [](void* object, bool ok) { (static_cast<T*>(object)->*Method)(ok); };
     owner_ = std::move(owner);
+#if __has_feature(thread_sanitizer)
+    __tsan_release(this);  // gRPC's libraries are not instrumented: the order that the queue gives must be told
+#endif
     return this;
   }
   // On the queue's thread. `ok` is false when the operation came to nothing.
   void Run(bool ok) {
+#if __has_feature(thread_sanitizer)
+    __tsan_acquire(this);
+#endif
     std::shared_ptr<void> owner = std::move(owner_);
     auto run = run_;
     run(owner.get(), ok);

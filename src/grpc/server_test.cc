@@ -54,6 +54,10 @@ Result<Principal> Keys(std::optional<std::string_view> authorization) {
 
 class GrpcServerTest : public testing::Test {
  protected:
+#if __has_feature(thread_sanitizer)
+  // Client and server meet in a socket and in gRPC's own locks, of which the sanitizer sees neither: all order between them is lost.
+  void SetUp() override { GTEST_SKIP() << "gRPC's libraries are not built with ThreadSanitizer"; }
+#endif
   void Begin(V2Auth v2 = V2Auth::kOpen, GrpcConfig config = Loopback()) {
     models.AddModel("m");
     models.AddModel("other");
