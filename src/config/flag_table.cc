@@ -46,7 +46,7 @@ constexpr Flag kFlags[] = {
     {"reuse-http-port", kBoolean, "server.http.reuse_port", "Share the port with another server. Default: false"},
     {"http-thread-count", kInteger, "server.http.threads", "Default: the number of cores, at most 4"},
     {"http-max-input-size", kText, "server.http.json_body_bytes_max", "Bytes of a JSON body. Default: 67108864"},
-    {"http-header-forward-pattern", kText, "server.http.header_forward_pattern", "Headers that become request parameters"},
+    {"http-header-forward-pattern", kCustom, "", "Headers that become request parameters", ApplyHttpHeaderPattern},
     {"http-restricted-api", kCustom, "", "API,...:HEADER=VALUE: calls that need the header; may be repeated", ApplyHttpRestricted},
     // gRPC.
     {"allow-grpc", kBoolean, "server.grpc.enabled", "Default: true"},

@@ -16,6 +16,7 @@ Result<Nothing> ApplyLoadThreads(FlagState& state, std::string_view value);
 Result<Nothing> ApplyExitTimeout(FlagState& state, std::string_view value);
 Result<Nothing> ApplyLogFormat(FlagState& state, std::string_view value);
 Result<Nothing> ApplyCompression(FlagState& state, std::string_view value);
+Result<Nothing> ApplyHttpHeaderPattern(FlagState& state, std::string_view value);
 Result<Nothing> ApplyHttpRestricted(FlagState& state, std::string_view value);
 Result<Nothing> ApplyGrpcRestricted(FlagState& state, std::string_view value);
 Result<Nothing> ApplyV2Auth(FlagState& state, std::string_view value);
