@@ -41,7 +41,7 @@ Result<std::unique_ptr<CacheContext>> CacheContext::Make(std::shared_ptr<Runtime
   params.n_threads = params.n_threads_batch = runtime->threads();
   params.kv_unified = true;
   params.no_perf = true;
-  (void)TakeLastLlamaError();
+  (void)TakeLlamaError();
   llama_context* made = nullptr;
   {
     // Reserving the graphs computes a little, with llama.cpp's own threads.
@@ -49,12 +49,12 @@ Result<std::unique_ptr<CacheContext>> CacheContext::Make(std::shared_ptr<Runtime
     made = llama_init_from_model(weights.model(), params);
   }
   if (made == nullptr) {
-    return Error(Code::kUnavailable, fmt::format("no context of {} tokens could be made: {}", size.cells, TakeLastLlamaError()), "out_of_memory");
+    return Error(Code::kUnavailable, fmt::format("no context of {} tokens could be made: {}", size.cells, TakeLlamaError()), "out_of_memory");
   }
   std::unique_ptr<CacheContext> context(new CacheContext(std::move(runtime), made, weights.vocabulary(), size.step_tokens));
   Token first = 0;
   if (context->Step(std::vector{StepRow{.tokens = {&first, 1}, .wants_logits = true}}) != StepEnd::kDone) {
-    return Error(Code::kInvalidArgument, fmt::format("the model cannot compute one token: {}", TakeLastLlamaError()), "broken_model");
+    return Error(Code::kInvalidArgument, fmt::format("the model cannot compute one token: {}", TakeLlamaError()), "broken_model");
   }
   context->Drop(0);
   return context;
@@ -83,7 +83,7 @@ StepEnd CacheContext::Step(std::span<const StepRow> rows) {
   view.seq_id = batch.id_lists.data();
   view.logits = batch.wanted.data();
 
-  (void)TakeLastLlamaError();
+  (void)TakeLlamaError();
   ComputeArbiter::Hold hold = runtime_->Compute();
   std::int32_t end = 0;
   try {
@@ -95,7 +95,7 @@ StepEnd CacheContext::Step(std::span<const StepRow> rows) {
   hold.Release();
   if (end == 0) return StepEnd::kDone;
   if (end == 1) return StepEnd::kNoCells;
-  LOG_ERROR("llama_decode of {} tokens in {} rows failed with {}: {}", count, rows.size(), end, TakeLastLlamaError());
+  LOG_ERROR("llama_decode of {} tokens in {} rows failed with {}: {}", count, rows.size(), end, TakeLlamaError());
   return StepEnd::kFailed;
 }
 

@@ -12,7 +12,7 @@
 namespace nereid::llama {
 namespace {
 
-thread_local std::string last_error;
+thread_local std::string first_error;
 
 std::string_view Trimmed(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
@@ -22,7 +22,7 @@ std::string_view Trimmed(std::string_view text) {
 void OnLlamaLog(ggml_log_level level, const char* text, void*) {
   std::string_view line = Trimmed(text);
   if (line.empty() || line == ".") return;
-  if (level == GGML_LOG_LEVEL_ERROR) last_error = line;
+  if (level == GGML_LOG_LEVEL_ERROR && first_error.empty()) first_error = line;
   LOG_VERBOSE(1, "llama.cpp: {}", line);
 }
 
@@ -55,6 +55,6 @@ Runtime::~Runtime() { ggml_threadpool_free(pool_); }
 
 void Runtime::Attach(llama_context* context) const { llama_attach_threadpool(context, pool_, pool_); }
 
-std::string TakeLastLlamaError() { return std::exchange(last_error, {}); }
+std::string TakeLlamaError() { return std::exchange(first_error, {}); }
 
 }  // namespace nereid::llama

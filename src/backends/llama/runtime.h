@@ -32,7 +32,7 @@ class Runtime {
   ggml_threadpool* const pool_;
 };
 
-// The last error that llama.cpp logged on this thread since the last call; empty when none.
-std::string TakeLastLlamaError();
+// The first error that llama.cpp logged on this thread since the last call, empty when none: those after it only say that loading failed.
+std::string TakeLlamaError();
 
 }  // namespace nereid::llama

@@ -57,10 +57,10 @@ int Weights::training_context_tokens() const { return llama_model_n_ctx_train(mo
 Result<std::unique_ptr<Weights>> Weights::Load(const std::filesystem::path& file) {
   llama_model_params params = llama_model_default_params();
   params.n_gpu_layers = 0;
-  (void)TakeLastLlamaError();
+  (void)TakeLlamaError();
   llama_model* model = llama_model_load_from_file(file.c_str(), params);
   if (model == nullptr) {
-    return Error(Code::kInvalidArgument, fmt::format("{}: llama.cpp cannot load it: {}", file.string(), TakeLastLlamaError()), "broken_model");
+    return Error(Code::kInvalidArgument, fmt::format("{}: llama.cpp cannot load it: {}", file.string(), TakeLlamaError()), "broken_model");
   }
   auto unusable = [&](std::string_view why) -> Result<std::unique_ptr<Weights>> {
     llama_model_free(model);

@@ -45,7 +45,7 @@ class Vocabulary {
 
 class Weights {
  public:
-  // After CheckGguf. On a loader thread; long. Errors name the file and llama.cpp's own last error.
+  // After CheckGguf. On a loader thread; long. Errors name the file and llama.cpp's own error.
   static Result<std::unique_ptr<Weights>> Load(const std::filesystem::path& file);
   ~Weights();
 
