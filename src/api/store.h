@@ -55,6 +55,7 @@ class KeyStore {
   virtual ~KeyStore() = default;
   // Blocking; at start, before the io threads run.
   virtual Result<std::vector<StoredKey>> LoadKeys() = 0;
+  virtual Result<std::int64_t> InsertKeyAtStart(StoredKey key) = 0;
   // On an io thread; the work runs on the store's thread. Answers the key's number.
   virtual net::Task<std::int64_t> InsertKey(StoredKey key) = 0;
   virtual net::Task<Nothing> RevokeKey(std::string id, WallTime at) = 0;
