@@ -35,7 +35,7 @@ struct HttpConfig {
   int port = 8000;                    // 0: any free port
   bool reuse_port = false;            // skip the probe for another server on the port
   int threads = 0;                    // 0: min(cores, 4)
-  std::uint64_t head_bytes_max = 32 * 1024;
+  std::uint64_t head_bytes_max = 32 << 10;
   int header_count_max = 100;
   std::uint64_t json_body_bytes_max = 64 << 20;
   std::uint64_t binary_body_bytes_max = 1 << 30;

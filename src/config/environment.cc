@@ -13,7 +13,7 @@ Result<std::string> ReadSecret(const SecretRef& secret) {
     if (!text) return Error(Code::kNotFound, fmt::format("the secret {} is not set", secret.source), "secret_missing");
     value = text;
   } else if (secret.source.starts_with("file:")) {
-    constexpr std::size_t kSecretBytesMax = 64 * 1024;
+    constexpr std::size_t kSecretBytesMax = 64 << 10;
     std::ifstream file(secret.source.substr(5), std::ios::binary);
     if (!file) return Error(Code::kNotFound, fmt::format("the secret {} cannot be read", secret.source), "secret_missing");
     value.resize(kSecretBytesMax + 1);

@@ -16,7 +16,7 @@ constexpr std::int64_t kElementsMax = 1'000'000;
 template <class T>
 void AppendRow(std::string_view bytes, std::size_t classes, const std::vector<std::string>* labels, std::string& wire) {
   std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  bytes.copy(reinterpret_cast<char*>(values.data()), values.size() * sizeof(T));
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   auto before = [&values](std::size_t a, std::size_t b) {

@@ -36,7 +36,7 @@ void InferCall::Accepted(bool ok) {
 Result<Nothing> InferCall::Begin() {
   SteadyTime arrival = SystemClock().Steady();
   RequestReader reader;
-  TRY_DO(reader.Open(std::exchange(message_, {})));
+  TRY_DO(reader.Open(message_));
   if (!shared_.access.Free(Category::kInference, false))
     TRY_DO(shared_.access.Check(Category::kInference, false, reader.model_name(), context_.client_metadata()));
   TRY(ModelRef ref, reader.Model());

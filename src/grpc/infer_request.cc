@@ -186,8 +186,9 @@ RequestReader::RequestReader() : parts_(std::make_unique<Parts>()) {}
 RequestReader::~RequestReader() = default;
 RequestReader::RequestReader(RequestReader&&) noexcept = default;
 
-Result<Nothing> RequestReader::Open(grpc::ByteBuffer message) {
-  auto owner = std::make_shared<grpc::ByteBuffer>(std::move(message));
+Result<Nothing> RequestReader::Open(grpc::ByteBuffer& message) {
+  auto owner = std::make_shared<grpc::ByteBuffer>();
+  owner->Swap(&message);
   grpc::ProtoBufferReader slices(owner.get());
   if (!slices.status().ok()) return Invalid("malformed message");
   CodedInputStream in(&slices);

@@ -26,7 +26,7 @@ struct ParsedRequest {
 // "" is no version (-1); an error for what is no number.
 Result<ModelRef> ParseModelRef(const std::string& name, const std::string& version);
 
-// Reads the message in two steps: Open finds the parts, Take makes the request. `message` is given up: the tensors own it.
+// Reads the message in two steps: Open finds the parts, Take makes the request. `message` is left empty: the tensors own it.
 class RequestReader {
  public:
   RequestReader();
@@ -34,7 +34,7 @@ class RequestReader {
   RequestReader(RequestReader&&) noexcept;
 
   // kInvalidArgument for bytes that are no ModelInferRequest.
-  Result<Nothing> Open(grpc::ByteBuffer message);
+  Result<Nothing> Open(grpc::ByteBuffer& message);
   const std::string& model_name() const;
   const std::string& client_id() const;
   Result<ModelRef> Model() const;

@@ -27,7 +27,7 @@ grpc::ByteBuffer OneSlice(const std::string& bytes) {
 
 Result<ParsedRequest> Parse(grpc::ByteBuffer bytes) {
   RequestReader reader;
-  TRY_DO(reader.Open(std::move(bytes)));
+  TRY_DO(reader.Open(bytes));
   return reader.Take();
 }
 Result<ParsedRequest> Parse(const ModelInferRequest& message) {
@@ -83,7 +83,8 @@ TEST(RequestReader, EveryCutOfAMessageIsRefusedOrRead) {
   std::string bytes = message.SerializeAsString();
   for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
     RequestReader reader;
-    auto opened = reader.Open(OneSlice(bytes.substr(0, cut)));
+    grpc::ByteBuffer part = OneSlice(bytes.substr(0, cut));
+    auto opened = reader.Open(part);
     if (opened) (void)reader.Take();
     else EXPECT_EQ(opened.error().code, Code::kInvalidArgument);
   }

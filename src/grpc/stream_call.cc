@@ -73,7 +73,7 @@ void StreamCall::HasMessage(bool ok) {
   }
   std::string client_id;
   // Without the lock: a model may answer before Submit returns.
-  Result<Nothing> submitted = ok ? Submit(std::exchange(incoming_, {}), client_id) : Nothing{};
+  Result<Nothing> submitted = ok ? Submit(client_id) : Nothing{};
   std::lock_guard lock(mutex_);
   if (!submitted) {
     --open_requests_;
@@ -83,11 +83,11 @@ void StreamCall::HasMessage(bool ok) {
   WriteNext();
 }
 
-Result<Nothing> StreamCall::Submit(grpc::ByteBuffer message, std::string& client_id) {
+Result<Nothing> StreamCall::Submit(std::string& client_id) {
   SteadyTime arrival = SystemClock().Steady();
   const Metadata& metadata = exchange_->context.client_metadata();
   RequestReader reader;
-  TRY_DO(reader.Open(std::move(message)));
+  TRY_DO(reader.Open(incoming_));
   client_id = reader.client_id();
   if (!shared_.access.Free(Category::kInference, false))
     TRY_DO(shared_.access.Check(Category::kInference, false, reader.model_name(), metadata));
@@ -118,8 +118,8 @@ Pushed StreamCall::Push(const std::shared_ptr<Slot>& slot, InferResponse&& respo
   std::optional<grpc::ByteBuffer> message = slot->Render(std::move(response));
   std::lock_guard lock(mutex_);
   if (failure) Fail(*failure, {});
-  else if (message && slot->ordered()) slot->held.push_back(*std::move(message));
-  else if (message) Queue(*std::move(message));
+  else if (message && slot->ordered()) slot->held.push_back(*message);
+  else if (message) Queue(*message);
   if (final) {
     slot->done = true;
     --open_requests_;
@@ -155,16 +155,16 @@ void StreamCall::Fail(const Status& status, const std::string& client_id) {
   Release();
 }
 
-void StreamCall::Queue(grpc::ByteBuffer message) {
+void StreamCall::Queue(const grpc::ByteBuffer& message) {
   if (broken_ || finished_ || end_with_) return;
   outgoing_bytes_ += message.Length();
-  outgoing_.push_back(std::move(message));
+  outgoing_.push_back(message);
 }
 
 void StreamCall::Release() {
   while (!ordered_.empty()) {
     Slot& first = *ordered_.front();
-    for (grpc::ByteBuffer& message : first.held) Queue(std::move(message));
+    for (const grpc::ByteBuffer& message : first.held) Queue(message);
     first.held.clear();
     if (!first.done) return;
     ordered_.pop_front();

@@ -28,13 +28,13 @@ class StreamCall final : public std::enable_shared_from_this<StreamCall> {
   void HasMessage(bool ok);
   void Written(bool ok);
 
-  Result<Nothing> Submit(grpc::ByteBuffer message, std::string& client_id);
+  Result<Nothing> Submit(std::string& client_id);
   Pushed Push(const std::shared_ptr<Slot>& slot, InferResponse&& response);
   void OnRoom(std::function<void()> wake);
 
   // All below: mutex_ held.
   void Fail(const Status& status, const std::string& client_id);
-  void Queue(grpc::ByteBuffer message);
+  void Queue(const grpc::ByteBuffer& message);
   void Release();  // what waits behind nothing any more
   void ReadNext();
   void WriteNext();
