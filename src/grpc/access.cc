@@ -68,7 +68,7 @@ Result<Nothing> Access::Check(Category category, bool changes, std::string_view 
   Scope needed = changes ? Scope::kAdmin : Scope::kInfer;
   if (!principal.Has(needed))
     return Error(Code::kPermissionDenied, fmt::format("this call needs a key with the scope '{}'", changes ? "admin" : "infer"),
-                 "missing_scope");
+                 "insufficient_scope");
   bool named = model.empty() || principal.model_globs.empty() ||
                std::ranges::any_of(principal.model_globs, [&](const std::string& glob) { return Matches(glob, model); });
   if (!named) return Error(Code::kPermissionDenied, fmt::format("this key may not use the model '{}'", model), "model_not_allowed");
