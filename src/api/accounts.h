@@ -17,6 +17,8 @@ struct Reservation {
   RequestId request_id;
   NanoUsd held = 0;
   std::uint64_t ledger_offset = 0;     // of the reservation's record
+  std::int64_t key = 0;                // the principal's, for the settlement
+  std::string task;
 };
 
 struct ReserveInput {

@@ -31,7 +31,7 @@ class StoreTest : public ::testing::Test {
     store_ = *std::move(store);
   }
   std::uint64_t Reserve(int id, NanoUsd held = 500) { return Append(LedgerKind::kReserve, id, [&](LedgerEntry& entry) { entry.held = held; }); }
-  void Settle(int id, std::string_view model, std::int64_t tokens, NanoUsd charge, bool failed = false) {
+  void Settle(int id, std::string_view model, std::int64_t tokens, NanoUsd charge, bool failed = false, int status = 200) {
     Append(LedgerKind::kSettle, id, [&](LedgerEntry& entry) {
       entry.public_model = model;
       entry.target = "mock/m";
@@ -41,6 +41,7 @@ class StoreTest : public ::testing::Test {
       entry.charge = charge;
       entry.latency = Millis(10 * id);
       entry.failed = failed;
+      entry.http_status = static_cast<std::uint16_t>(status);
     });
   }
   template <class Fill>
@@ -86,12 +87,13 @@ TEST_F(StoreTest, TheReportHasEverythingSettledBeforeTheCall) {
   EXPECT_EQ(report.models[0].requests, 2);
 }
 
-TEST_F(StoreTest, AFailureCountsOnlyWhenItUsedTokens) {
+TEST_F(StoreTest, AFailureCountsOnlyWhenTokensWereDelivered) {
   Open();
-  for (int i = 1; i <= 3; ++i) Reserve(i);
+  for (int i = 1; i <= 4; ++i) Reserve(i);
   Settle(1, "a", 100, 7);
   Settle(2, "a", 0, 0, true);
   Settle(3, "a", 9, 2, true);
+  Settle(4, "a", 9, 0, true, 502);
   EXPECT_EQ(Report().total_requests, 2);
   EXPECT_EQ(Report().total_charge, 9);
 }
