@@ -1,0 +1,32 @@
+// An InferResponse as KServe JSON with binary parts. Pure.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/infer.h"
+#include "protocol/kserve/infer_request.h"
+
+namespace nereid::kserve {
+
+using Labels = std::map<std::string, std::vector<std::string>, std::less<>>;
+
+struct RenderedInfer {
+  std::string json;
+  std::vector<Bytes> binary;  // follow the JSON in this order
+  bool has_binary = false;    // at least one byte of it: the answer is application/octet-stream with the header length
+};
+
+// `parsed` says how each output is wanted; `response` has no error.
+Result<RenderedInfer> RenderInferResponse(const InferResponse& response, const std::vector<OutputChoice>& outputs, bool binary_default,
+                                          const Labels& labels, std::int64_t max_batch_size);
+
+// The best `classes` of an output as BYTES "value:index[:label]".
+Result<Tensor> Classify(const Tensor& tensor, std::uint64_t classes, const Labels& labels, bool batched);
+
+// "name":value
+void AppendParameter(std::string& out, const std::pair<std::string, ParameterValue>& parameter);
+
+}  // namespace nereid::kserve
