@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -128,6 +129,11 @@ Result<Nothing> ReadKey(Reader& in, Head& head) {
     if (block_count && value > kLayersMax) return in.Broken(fmt::format("{} layers", value));
     if (!block_count && !std::has_single_bit(value)) return in.Broken(fmt::format("the alignment {} is no power of two", value));
     if (!block_count) head.alignment = value;
+    return Nothing{};
+  }
+  if (type == GGUF_TYPE_FLOAT32 && key.ends_with("_epsilon")) {
+    TRY(float value, in.Number<float>());
+    if (!(value >= 0) || !std::isfinite(value)) return in.Broken(fmt::format("key '{}' is {}", key, value));
     return Nothing{};
   }
   return in.Skip(bytes);

@@ -66,6 +66,12 @@ TEST(CheckGguf, RefusesTwoTokensOfTheSameText) {
   EXPECT_NE(MessageFor(bytes).find("has the text of another token"), std::string::npos) << MessageFor(bytes);
 }
 
+TEST(CheckGguf, RefusesANegativeEpsilon) {
+  std::string bytes = TinyGguf().Bytes();
+  bytes[bytes.find("rms_epsilon") + 11 + 4 + 3] = '\xff';
+  EXPECT_NE(MessageFor(bytes).find("rms_epsilon' is -"), std::string::npos) << MessageFor(bytes);
+}
+
 TEST(CheckGguf, SaysWhenTheFileIsMissing) { EXPECT_EQ(CheckGguf("/nowhere/model.gguf").error().code, Code::kNotFound); }
 
 }  // namespace

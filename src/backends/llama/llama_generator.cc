@@ -74,7 +74,8 @@ void LlamaGenerator::Generate(TextRequest request, std::shared_ptr<TextReceiver>
 }
 
 Result<std::int64_t> LlamaGenerator::CountTokens(std::string_view text) const {
-  return static_cast<std::int64_t>(weights_->vocabulary().Tokenize(text).size());
+  TRY(std::vector<Token> tokens, weights_->vocabulary().Tokenize(text));
+  return static_cast<std::int64_t>(tokens.size());
 }
 
 void LlamaGenerator::Run() {
@@ -127,7 +128,8 @@ Result<std::vector<Token>> LlamaGenerator::Prompt(TextRequest& request) const {
   // Too long however well it is packed: not worth the tokenizer's time.
   std::size_t tokens_min = text.size() / vocabulary.piece_bytes_max();
   if (tokens_min > static_cast<std::size_t>(limits_.context_tokens)) return TooLong(limits_.context_tokens, fmt::format("more than {}", tokens_min), chat);
-  return Fitting(vocabulary.Tokenize(text), chat);
+  TRY(std::vector<Token> tokens, vocabulary.Tokenize(text));
+  return Fitting(std::move(tokens), chat);
 }
 
 void LlamaGenerator::Prepare(Arrival arrival) {

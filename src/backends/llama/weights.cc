@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 
 #include <fmt/format.h>
 #include <llama.h>
@@ -19,18 +20,24 @@ Vocabulary::Vocabulary(const llama_vocab* vocab) : vocab_(vocab), size_(llama_vo
   if (const llama_token* tokens = llama_vocab_get_suppress_tokens(vocab_, &count); tokens != nullptr) suppressed_.assign(tokens, tokens + count);
 }
 
-std::vector<Token> Vocabulary::Tokenize(std::string_view text) const {
-  std::vector<Token> tokens(text.size() / 3 + 16);
-  for (int round = 0; round < 2; ++round) {
-    std::int32_t count = llama_tokenize(vocab_, text.data(), static_cast<std::int32_t>(text.size()), tokens.data(),
-                                        static_cast<std::int32_t>(tokens.size()), /*add_special=*/true, /*parse_special=*/true);
-    tokens.resize(static_cast<std::size_t>(std::abs(count)));
-    if (count >= 0) break;
+Result<std::vector<Token>> Vocabulary::Tokenize(std::string_view text) const {
+  constexpr std::size_t kBytesMax = 1 << 30;
+  if (text.size() > kBytesMax) return Error(Code::kTooLarge, "the text is too long", "invalid_value");
+  try {
+    std::vector<Token> tokens(text.size() / 3 + 16);
+    for (int round = 0; round < 2; ++round) {
+      std::int32_t count = llama_tokenize(vocab_, text.data(), static_cast<std::int32_t>(text.size()), tokens.data(),
+                                          static_cast<std::int32_t>(tokens.size()), /*add_special=*/true, /*parse_special=*/true);
+      tokens.resize(static_cast<std::size_t>(std::abs(count)));
+      if (count >= 0) break;
+    }
+    return tokens;
+  } catch (const std::exception& failure) {
+    return Error(Code::kInvalidArgument, "the model's vocabulary has no tokens for this text", "invalid_value", failure.what());
   }
-  return tokens;
 }
 
-std::string Vocabulary::Piece(Token token) const {
+std::string Vocabulary::Piece(Token token) const try {
   std::array<char, 64> room;
   std::int32_t size = llama_token_to_piece(vocab_, token, room.data(), room.size(), /*lstrip=*/0, /*special=*/false);
   if (size >= 0) return std::string(room.data(), static_cast<std::size_t>(size));
@@ -38,6 +45,8 @@ std::string Vocabulary::Piece(Token token) const {
   size = llama_token_to_piece(vocab_, token, piece.data(), -size, 0, false);
   piece.resize(static_cast<std::size_t>(std::max(size, 0)));
   return piece;
+} catch (const std::exception&) {
+  return {};  // a byte token whose name is no byte
 }
 
 std::string Vocabulary::Text(std::span<const Token> tokens) const {

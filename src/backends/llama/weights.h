@@ -23,8 +23,9 @@ class Vocabulary {
  public:
   explicit Vocabulary(const llama_vocab* vocab);
 
-  // With the model's begin token where it wants one; special tokens written out in the text count as such.
-  std::vector<Token> Tokenize(std::string_view text) const;
+  // With the model's begin token where it wants one; special tokens written out in the text count as such. Fails on a vocabulary that
+  // lacks tokens for some bytes.
+  Result<std::vector<Token>> Tokenize(std::string_view text) const;
   // Raw bytes, maybe a part of a character; control tokens are empty.
   std::string Piece(Token token) const;
   std::string Text(std::span<const Token> tokens) const;
