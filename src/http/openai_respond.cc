@@ -3,26 +3,10 @@
 #include <fmt/format.h>
 
 #include "base/ids.h"
+#include "codec/json_text.h"
+#include "protocol/errors.h"
 
 namespace nereid::http {
-namespace {
-
-// Length of the valid UTF-8 sequence at the start of `text`; 0 when there is none.
-std::size_t Utf8Length(std::string_view text) {
-  auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  std::size_t length = first >= 0xf0 && first <= 0xf4 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
-  if (first > 0xf4 || length == 0 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  bool overlong = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xf0 && byte(1) < 0x90);
-  bool out_of_range = (first == 0xed && byte(1) > 0x9f) || (first == 0xf4 && byte(1) > 0x8f);
-  return overlong || out_of_range ? 0 : length;
-}
-
-}  // namespace
 
 std::string ResponseTimeMs(const net::Exchange& exchange, SteadyTime now) {
   auto micros = std::chrono::duration_cast<Micros>(now - exchange.arrival()).count();
@@ -44,23 +28,9 @@ net::Task<Nothing> RespondJson(net::Exchange& exchange, int status, std::string 
 }
 
 std::string JsonString(std::string_view text) {
-  std::string out = "\"";
-  while (!text.empty()) {
-    auto c = static_cast<unsigned char>(text[0]);
-    std::size_t length = Utf8Length(text);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += text[0];
-    } else if (c < 0x20) {
-      out += fmt::format("\\u{:04x}", c);
-    } else if (length == 0) {
-      out += "\\ufffd";
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(length == 0 ? 1 : length);
-  }
-  return out += '"';
+  std::string out;
+  json::AppendString(out, text);
+  return out;
 }
 
 std::string RenderOpenAiError(const OpenAiError& error) {
@@ -71,6 +41,12 @@ std::string RenderOpenAiError(const OpenAiError& error) {
 
 net::Task<Nothing> RespondOpenAiError(net::Exchange& exchange, OpenAiError error, std::string request_id) {
   return RespondJson(exchange, error.status, RenderOpenAiError(error), std::move(request_id));
+}
+
+net::Task<Nothing> RespondOpenAiStatus(net::Exchange& exchange, const Status& status, std::string param, std::string request_id) {
+  const protocol::WireError& wire = protocol::WireErrorOf(status);
+  OpenAiError error{wire.openai_http, status.message, std::string(wire.openai_type), std::move(param), std::string(protocol::OpenAiCode(status))};
+  return RespondOpenAiError(exchange, std::move(error), std::move(request_id));
 }
 
 }  // namespace nereid::http

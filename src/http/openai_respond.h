@@ -31,6 +31,9 @@ struct OpenAiError {
 std::string RenderOpenAiError(const OpenAiError& error);
 net::Task<Nothing> RespondOpenAiError(net::Exchange& exchange, OpenAiError error, std::string request_id = {});
 
+// `status` by the table of protocol/errors.h.
+net::Task<Nothing> RespondOpenAiStatus(net::Exchange& exchange, const Status& status, std::string param = {}, std::string request_id = {});
+
 // JSON text of a string, with its quotes; bytes that are not UTF-8 become U+FFFD.
 std::string JsonString(std::string_view text);
 
