@@ -190,6 +190,19 @@ bool Reader::ReadString(std::string& out) {
   }
 }
 
+bool Reader::SkipString() {
+  // Most strings have no escapes: they are passed over without being copied. One that has is read properly.
+  for (const char* p = at_ + 1; p < end_; ++p) {
+    if (*p == '"') {
+      at_ = p + 1;
+      return true;
+    }
+    if (*p == '\\' || static_cast<unsigned char>(*p) < 0x20) break;
+  }
+  std::string ignored;
+  return ReadString(ignored);
+}
+
 bool Reader::Literal(std::string_view word) {
   if (static_cast<std::size_t>(end_ - at_) < word.size() || std::string_view(at_, word.size()) != word) return Fail("Invalid value.");
   at_ += word.size();
@@ -288,10 +301,7 @@ bool Reader::Skip() {
         if (!Skip()) return false;
       }
       return ok();
-    case Type::kString: {
-      std::string ignored;
-      return ReadString(ignored);
-    }
+    case Type::kString: return SkipString();
     case Type::kNumber: return SkipNumber();
     case Type::kBool: {
       bool ignored;

@@ -27,6 +27,9 @@ class Reader {
     return at_;
   }
 
+  // Just past what was read or skipped last.
+  const char* at_now() const { return at_; }
+
   // while (reader.NextMember(key)) { read or Skip the value } ; false at the closing brace or on an error: look at ok().
   bool EnterObject();
   bool NextMember(std::string& key);
@@ -60,6 +63,7 @@ class Reader {
   bool Literal(std::string_view word);
   bool Hex4(unsigned& out);
   bool SkipNumber();
+  bool SkipString();
 
   const char* begin_;
   const char* at_;

@@ -1,10 +1,13 @@
 #include "http/v2/v2_api.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
 
 #include "api/request.h"
+#include "base/glob.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "protocol/errors.h"
 #include "protocol/kserve/metadata.h"
@@ -13,7 +16,8 @@
 namespace nereid::http {
 namespace {
 
-constexpr std::string_view kCategoryNames[] = {"health", "metadata", "inference", "shared-memory", "model-config", "model-repository", "statistics", "trace", "logging"};
+constexpr std::string_view kCategoryNames[] = {"health",           "metadata",   "inference", "shared-memory", "model-config",
+                                               "model-repository", "statistics", "trace",     "logging"};
 
 // Where Triton's HTTP layer itself answers, the type is text/plain.
 bool PlainError(std::string_view path, const Status& status) {
@@ -29,7 +33,12 @@ Result<ModelRef> ModelOf(const Call& call) {
   if (version.empty()) return model;
   auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), model.version);
   if (error != std::errc())
-    return Error(Code::kInvalidArgument, fmt::format("failed to get model version from specified version string '{}' (details: stol), version should be an integral value > 0", version), "bad_version");
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format(
+            "failed to get model version from specified version string '{}' (details: stol), version should be an integral value > 0",
+            version),
+        "bad_version");
   return model;
 }
 
@@ -44,15 +53,20 @@ net::Task<Nothing> RespondKServeError(net::Exchange& exchange, const Status& sta
   co_return co_await exchange.Respond(std::move(head), protocol::KServeErrorBody(status.message));
 }
 
-V2Api::V2Api(ModelService& models, V2Options options) : models_(models), options_(std::move(options)), log_(options_.log) {}
+V2Api::V2Api(ModelService& models, V2Options options)
+    : models_(models), options_(std::move(options)), forward_(options_.header_forward_pattern), log_(options_.log) {}
 
 void V2Api::Add(Routes& routes, net::Method method, std::string_view pattern, Category category, bool changes, Method handle) {
-  routes.Add(method, pattern, [this, category, changes, handle](Call& call) -> net::Task<Nothing> {
-    return [](V2Api& api, Call& inner, Category c, bool ch, Method h) -> net::Task<Nothing> {
-      CO_TRY_DO(api.Admit(inner, c, ch));
-      co_return co_await (api.*h)(inner);
-    }(*this, call, category, changes, handle);
-  });
+  routes.Add(method, pattern, [this, category, changes, handle](Call& call) { return Run(call, category, changes, handle); });
+}
+
+net::Task<Nothing> V2Api::Run(Call& call, Category category, bool changes, Method handle) {
+  Result<Nothing> done = Admit(call, category, changes);
+  if (done) done = co_await (this->*handle)(call);
+  LOG_VERBOSE(1, "HTTP request: {} {} from {}: {} after {} us", call.exchange.method_text(), call.exchange.path(),
+              call.exchange.peer_address(), done ? std::string_view("answered") : std::string_view(done.error().message),
+              std::chrono::duration_cast<Micros>(SystemClock().Steady() - call.exchange.arrival()).count());
+  co_return done;
 }
 
 void V2Api::Register(Routes& routes) {
@@ -101,32 +115,41 @@ Result<Nothing> V2Api::Admit(const Call& call, Category category, bool changes) 
     for (const std::string& name : rule.categories) {
       if (name != kCategoryNames[static_cast<int>(category)]) continue;
       auto given = call.exchange.Header(rule.header);
-      if (!given || !SecretEquals(*given, rule.value)) return Error(Code::kPermissionDenied, fmt::format("This API is restricted, expecting header '{}'", rule.header), "restricted");
+      if (!given || !SecretEquals(*given, rule.value))
+        return Error(Code::kPermissionDenied, fmt::format("This API is restricted, expecting header '{}'", rule.header), "restricted");
     }
   }
   if (options_.auth == V2Auth::kOpen || category == Category::kHealth) return Nothing{};
-  bool anonymous = options_.auth == V2Auth::kInfer && !changes &&
-                   (category == Category::kMetadata || category == Category::kInference || category == Category::kModelConfig || category == Category::kStatistics ||
-                    category == Category::kModelRepository || category == Category::kSharedMemory || category == Category::kTrace || category == Category::kLogging);
-  if (anonymous) return Nothing{};
+  if (options_.auth == V2Auth::kInfer && !changes) return Nothing{};
   TRY(Principal principal, options_.authenticate(call.exchange.Header("authorization")));
   Scope needed = changes ? Scope::kAdmin : Scope::kInfer;
   if (!principal.Has(needed))
-    return Error(Code::kPermissionDenied, fmt::format("this call needs a key with the scope '{}'", changes ? "admin" : "infer"), "insufficient_scope");
+    return Error(Code::kPermissionDenied, fmt::format("this call needs a key with the scope '{}'", changes ? "admin" : "infer"),
+                 "insufficient_scope");
+  std::string_view model = call.Param("model");
+  bool named = model.empty() || principal.model_globs.empty() ||
+               std::ranges::any_of(principal.model_globs, [&](const std::string& glob) { return GlobMatches(glob, model); });
+  if (!named) return Error(Code::kPermissionDenied, fmt::format("this key may not use the model '{}'", model), "model_not_allowed");
   return Nothing{};
 }
 
-net::Task<Nothing> V2Api::Live(Call& call) { co_return co_await call.exchange.Respond(net::ResponseHead{models_.Live() ? 200 : 400, "text/plain", {}}, ""); }
-net::Task<Nothing> V2Api::Ready(Call& call) { co_return co_await call.exchange.Respond(net::ResponseHead{models_.Ready() ? 200 : 400, "text/plain", {}}, ""); }
+net::Task<Nothing> V2Api::Live(Call& call) {
+  co_return co_await call.exchange.Respond(net::ResponseHead{models_.Live() ? 200 : 400, "text/plain", {}}, "");
+}
+net::Task<Nothing> V2Api::Ready(Call& call) {
+  co_return co_await call.exchange.Respond(net::ResponseHead{models_.Ready() ? 200 : 400, "text/plain", {}}, "");
+}
 
 net::Task<Nothing> V2Api::Server(Call& call) {
-  co_return co_await RespondJson200(call.exchange, kserve::RenderServerMetadata(options_.server_id, options_.version, kserve::Extensions()));
+  co_return co_await RespondJson200(call.exchange,
+                                    kserve::RenderServerMetadata(options_.server_id, options_.version, kserve::Extensions()));
 }
 
 net::Task<Nothing> V2Api::ModelReady(Call& call) {
   CO_TRY(ModelRef model, ModelOf(call));
   if (models_.ModelReady(model)) co_return co_await call.exchange.Respond(net::ResponseHead{200, "text/plain", {}}, "");
-  co_return co_await RespondKServeError(call.exchange, Status{Code::kInvalidArgument, "Model version not ready", "not_ready", ""}, "text/plain");
+  co_return co_await RespondKServeError(call.exchange, Status{Code::kInvalidArgument, "Model version not ready", "not_ready", ""},
+                                        "text/plain");
 }
 
 net::Task<Nothing> V2Api::Metadata(Call& call) {

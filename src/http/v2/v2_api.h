@@ -8,24 +8,34 @@
 #include <vector>
 
 #include "api/model_service.h"
+#include "api/request.h"
 #include "config/config.h"
 #include "http/routes.h"
-
-namespace nereid {
-struct Principal;
-}
+#include "http/v2/header_forward.h"
+#include "http/v2/trace_settings.h"
 
 namespace nereid::http {
 
 // What a route belongs to: restricted APIs and v2-auth are set by category.
-enum class Category : std::uint8_t { kHealth, kMetadata, kInference, kSharedMemory, kModelConfig, kModelRepository, kStatistics, kTrace, kLogging };
+enum class Category : std::uint8_t {
+  kHealth,
+  kMetadata,
+  kInference,
+  kSharedMemory,
+  kModelConfig,
+  kModelRepository,
+  kStatistics,
+  kTrace,
+  kLogging
+};
 
 struct V2Options {
   std::string server_id, version;
-  V2Auth auth = V2Auth::kOpen;
+  V2Auth auth = V2Auth::kOpen;  // settled: what an unset server.auth.v2 means is the caller's to decide
   std::vector<RestrictedApi> restricted;
+  std::string header_forward_pattern;
   std::uint64_t json_body_bytes_max = 64 << 20, binary_body_bytes_max = 1 << 30;
-  LogConfig log;                                      // what the logging settings start with
+  LogConfig log;  // what the logging settings start with
   // Who asks, by the Authorization header; called on the io thread.
   std::function<Result<Principal>(std::optional<std::string_view>)> authenticate;
 };
@@ -40,6 +50,7 @@ class V2Api {
  private:
   using Method = net::Task<Nothing> (V2Api::*)(Call&);
   void Add(Routes& routes, net::Method method, std::string_view pattern, Category category, bool changes, Method handle);
+  net::Task<Nothing> Run(Call& call, Category category, bool changes, Method handle);
   Result<Nothing> Admit(const Call& call, Category category, bool changes) const;
 
   net::Task<Nothing> Live(Call& call);
@@ -65,12 +76,14 @@ class V2Api {
   net::Task<Nothing> Logging(Call& call);
 
   net::Task<Nothing> InferInto(Call& call, ModelRef model);
-  net::Task<Nothing> Stream(Call& call, const ModelInfo& model, InferRequest request, bool one);
+  net::Task<InferRequest> ReadGenerate(Call& call);
 
   ModelService& models_;
   const V2Options options_;
+  const HeaderForward forward_;
+  TraceSettings trace_;
   std::mutex log_mutex_;
-  LogConfig log_;                                     // guarded by log_mutex_
+  LogConfig log_;  // guarded by log_mutex_
 };
 
 // The model and version of a path; a version too large to be one is Triton's error.

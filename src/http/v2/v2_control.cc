@@ -15,15 +15,20 @@ namespace {
 
 namespace bj = boost::json;
 
-std::unexpected<Status> BadJson(std::string message) { return Error(Code::kInvalidArgument, std::move(message), "bad_json"); }
-std::unexpected<Status> WrongType(std::string_view what, std::string_view as) { return BadJson(fmt::format("attempt to access JSON non-{} as {}", what, as)); }
+std::unexpected<Status> BadJson(std::string message) {
+  return Error(Code::kInvalidArgument, std::move(message), "bad_json");
+}
+std::unexpected<Status> WrongType(std::string_view what, std::string_view as) {
+  return BadJson(fmt::format("attempt to access JSON non-{} as {}", what, as));
+}
 
-// The body as a document; an empty one is an empty object.
+// The body as a document; what is no object is an empty one.
 Result<bj::object> Document(std::string_view body) {
-  if (body.empty()) return bj::object();
   if (auto problem = json::Reader::Check(body)) return BadJson("failed to parse the request JSON buffer: " + *problem);
   boost::system::error_code error;
-  bj::value value = bj::parse(bj::string_view(body.data(), body.size()), error);
+  bj::parse_options options;
+  options.max_depth = json::Reader::kDepthMax;
+  bj::value value = bj::parse(bj::string_view(body.data(), body.size()), error, {}, options);
   if (error) return BadJson("failed to parse the request JSON buffer: " + error.message());
   if (!value.is_object()) return bj::object();
   return std::move(value.as_object());
@@ -51,7 +56,7 @@ class Waiter {
 
 net::Task<Nothing> V2Api::Index(Call& call) {
   CO_TRY(net::Body body, co_await call.exchange.ReadBody(options_.json_body_bytes_max));
-  CO_TRY(bj::object document, Document(body.view()));
+  CO_TRY(bj::object document, Document(body.size == 0 ? "{}" : body.view()));
   bool ready = false;
   if (const bj::value* value = document.if_contains("ready")) {
     CO_TRY(ready, Flag(*value));
@@ -61,7 +66,7 @@ net::Task<Nothing> V2Api::Index(Call& call) {
 
 net::Task<Nothing> V2Api::Load(Call& call) {
   CO_TRY(net::Body body, co_await call.exchange.ReadBody(options_.binary_body_bytes_max));
-  CO_TRY(bj::object document, Document(body.view()));
+  CO_TRY(bj::object document, Document(body.size == 0 ? "{}" : body.view()));
   LoadOptions options;
   if (const bj::value* parameters = document.if_contains("parameters")) {
     if (!parameters->is_object()) co_return WrongType("object", "object");
@@ -86,7 +91,7 @@ net::Task<Nothing> V2Api::Load(Call& call) {
 
 net::Task<Nothing> V2Api::Unload(Call& call) {
   CO_TRY(net::Body body, co_await call.exchange.ReadBody(options_.json_body_bytes_max));
-  CO_TRY(bj::object document, Document(body.view()));
+  CO_TRY(bj::object document, Document(body.size == 0 ? "{}" : body.view()));
   bool dependents = false;
   if (const bj::value* parameters = document.if_contains("parameters"); parameters && parameters->is_object()) {
     if (const bj::value* value = parameters->as_object().if_contains("unload_dependents")) {
@@ -99,37 +104,50 @@ net::Task<Nothing> V2Api::Unload(Call& call) {
   co_return co_await RespondJson200(call.exchange, "");
 }
 
-net::Task<Nothing> V2Api::NamedRepository(Call&) { co_return Error(Code::kUnsupported, "'repository_name' specification is not supported", "named_repository"); }
+net::Task<Nothing> V2Api::NamedRepository(Call&) {
+  co_return Error(Code::kUnsupported, "'repository_name' specification is not supported", "named_repository");
+}
 
-net::Task<Nothing> V2Api::SystemSharedMemory(Call& call) { co_return co_await RespondJson200(call.exchange, "[]"); }
-net::Task<Nothing> V2Api::CudaSharedMemory(Call& call) { co_return co_await RespondJson200(call.exchange, "[]"); }
+net::Task<Nothing> V2Api::SystemSharedMemory(Call& call) {
+  co_return co_await RespondJson200(call.exchange, "[]");
+}
+net::Task<Nothing> V2Api::CudaSharedMemory(Call& call) {
+  co_return co_await RespondJson200(call.exchange, "[]");
+}
 
 net::Task<Nothing> V2Api::RegionStatus(Call& call) {
   std::string_view kind = call.exchange.path().starts_with("/v2/system") ? "system" : "cuda";
   co_return Error(Code::kNotFound, fmt::format("Unable to find {} shared memory region: '{}'", kind, call.Param("region")), "no_region");
 }
 
-net::Task<Nothing> V2Api::Register(Call&) {
-  co_return Error(Code::kUnsupported, "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.", "shm_disabled");
+// The fields are checked first, so that a broken call hears what is broken.
+net::Task<Nothing> V2Api::Register(Call& call) {
+  CO_TRY(net::Body body, co_await call.exchange.ReadBody(options_.json_body_bytes_max));
+  CO_TRY(bj::object document, Document(body.size == 0 ? "{}" : body.view()));
+  bool system = call.exchange.path().starts_with("/v2/system");
+  const char* first = system ? "key" : "raw_handle";
+  for (const char* field : {first, "byte_size"}) {
+    if (!document.contains(field))
+      co_return Error(Code::kInvalidArgument, fmt::format("Shared memory register request has no '{}' field", field), "bad_request");
+  }
+  if (system && !document.at("key").is_string()) co_return WrongType("string", "string");
+  co_return Error(Code::kUnsupported, "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",
+                  "shm_disabled");
 }
 
-net::Task<Nothing> V2Api::Unregister(Call& call) { co_return co_await RespondJson200(call.exchange, ""); }
+net::Task<Nothing> V2Api::Unregister(Call& call) {
+  co_return co_await RespondJson200(call.exchange, "");
+}
 
 net::Task<Nothing> V2Api::TraceSetting(Call& call) {
-  if (!call.Param("model").empty()) {
-    CO_TRY(ModelRef model, ModelOf(call));
-    CO_TRY_DO(models_.Find(model));
-  }
+  std::string model(call.Param("model"));
+  if (!model.empty() && !models_.Find(ModelRef{model, -1}))
+    co_return Error(Code::kInvalidArgument, fmt::format("Request for unknown model : {}", model), "bad_request");
   if (call.exchange.method() == net::Method::kPost) {
     CO_TRY(net::Body body, co_await call.exchange.ReadBody(options_.json_body_bytes_max));
-    CO_TRY(bj::object document, Document(body.view()));
-    if (document.if_contains("trace_file")) co_return Error(Code::kUnsupported, "trace file location can not be updated through network protocol", "trace_file");
-    for (const auto& [key, value] : document) {
-      if (key == "trace_level" && !(value.is_array() && value.as_array().size() == 1 && value.as_array()[0] == bj::value("OFF")) && !value.is_null())
-        co_return Error(Code::kUnsupported, "request tracing is not available in this version; trace_level can only be [\"OFF\"]", "not_yet");
-    }
+    CO_TRY_DO(trace_.Apply(model, body.view()));
   }
-  co_return co_await RespondJson200(call.exchange, R"({"trace_level":["OFF"],"trace_rate":"1000","trace_count":"-1","log_frequency":"0","trace_file":"","trace_mode":"triton"})");
+  co_return co_await RespondJson200(call.exchange, trace_.Render(model));
 }
 
 net::Task<Nothing> V2Api::Logging(Call& call) {
@@ -141,8 +159,10 @@ net::Task<Nothing> V2Api::Logging(Call& call) {
   if (call.exchange.method() == net::Method::kPost) {
     CO_TRY(net::Body body, co_await call.exchange.ReadBody(options_.json_body_bytes_max));
     CO_TRY(bj::object document, Document(body.view()));
-    if (document.if_contains("log_file")) co_return Error(Code::kUnsupported, "log file location can not be updated through network protocol", "log_file");
-    for (auto [name, field] : {std::pair{"log_info", &LogConfig::info}, std::pair{"log_warning", &LogConfig::warning}, std::pair{"log_error", &LogConfig::error}}) {
+    if (document.if_contains("log_file"))
+      co_return Error(Code::kUnsupported, "log file location can not be updated through network protocol", "log_file");
+    for (auto [name, field] : {std::pair{"log_info", &LogConfig::info}, std::pair{"log_warning", &LogConfig::warning},
+                               std::pair{"log_error", &LogConfig::error}}) {
       if (const bj::value* value = document.if_contains(name)) {
         CO_TRY(log.*field, Flag(*value));
       }
@@ -154,16 +174,18 @@ net::Task<Nothing> V2Api::Logging(Call& call) {
     if (const bj::value* value = document.if_contains("log_format")) {
       if (!value->is_string()) co_return WrongType("string", "string");
       std::string text(value->as_string().data(), value->as_string().size());
-      if (text != "default" && text != "ISO8601") co_return Error(Code::kUnavailable, fmt::format("invalid argument for --log_format, got: {}", text), "log_format");
+      if (text != "default" && text != "ISO8601")
+        co_return Error(Code::kUnavailable, fmt::format("invalid argument for --log_format, got: {}", text), "log_format");
       log.iso8601 = text == "ISO8601";
     }
     std::lock_guard lock(log_mutex_);
     log_ = log;
-    log::Configure({log.info, log.warning, log.error, log.verbose, "", log.iso8601});
+    log::Configure({log.info, log.warning, log.error, log.verbose, log.file, log.iso8601});
   }
   std::string out = "{\"log_file\":";
   json::AppendString(out, log.file);
-  out += fmt::format(R"(,"log_info":{},"log_warning":{},"log_error":{},"log_verbose_level":{},"log_format":"{}"}})", log.info, log.warning, log.error, log.verbose, log.iso8601 ? "ISO8601" : "default");
+  out += fmt::format(R"(,"log_info":{},"log_warning":{},"log_error":{},"log_verbose_level":{},"log_format":"{}"}})", log.info, log.warning,
+                     log.error, log.verbose, log.iso8601 ? "ISO8601" : "default");
   co_return co_await RespondJson200(call.exchange, std::move(out));
 }
 

@@ -1,5 +1,5 @@
 // Infer, generate and generate_stream.
-#include <array>
+#include <algorithm>
 
 #include <fmt/format.h>
 
@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t kStreamBytesMax = 1 << 20;
 constexpr std::string_view kDecoupled = "HTTP end point doesn't support models with decoupled transaction policy";
-constexpr std::string_view kOneResponse = "generate expects model to produce exactly 1 response, use generate stream for model that generates various number of responses";
+constexpr std::string_view kOneResponse =
+    "generate expects model to produce exactly 1 response, use generate stream for model that generates various number of responses";
 
 // Hands the one response of a request to the task that waits for it.
 class OneReceiver final : public InferReceiver {
@@ -75,16 +76,68 @@ net::Task<Nothing> RespondInfer(net::Exchange& exchange, kserve::RenderedInfer r
   co_return co_await exchange.Respond(std::move(head), packed);
 }
 
+// What is refused before it is queued has its own status and is no event.
+bool BeforeTheQueue(const Status& status) {
+  static constexpr std::string_view kReasons[] = {"bad_request", "bad_json", "unknown_model", "not_ready", "queue_full", "stopping"};
+  return std::ranges::find(kReasons, status.reason) != std::end(kReasons);
+}
+
+// A model's failure is 400 on generate, as Triton; infer says 500.
+Status AsGenerateError(Status status) {
+  if (status.code == Code::kInternal) status.code = Code::kInvalidArgument;
+  return status;
+}
+
+// Not only the mark that the request is over.
+bool IsAnswer(const InferResponse& response) {
+  return response.error || !(response.empty || (response.final && response.outputs.empty()));
+}
+
+Result<std::string> EventText(InferResponse& response) {
+  if (response.error) return std::unexpected(*std::move(response.error));
+  return kserve::RenderGenerateResponse(response);
+}
+
+void StartEvents(net::Exchange& exchange, int status) {
+  exchange.Start(net::ResponseHead{status, "text/event-stream; charset=utf-8", {{"Cache-Control", "no-cache"}}});
+}
+
+// The answers of one request. When it goes, the model is told that nobody listens.
+class Answers {
+ public:
+  Answers(net::Exchange& exchange, InferRequest request, ModelService& models)
+      : receiver_(std::make_shared<StreamReceiver>(exchange.executor())), cancellation_(request.cancellation) {
+    models.Submit(std::move(request), receiver_);
+  }
+  Answers(const Answers&) = delete;
+  Answers& operator=(const Answers&) = delete;
+  ~Answers() {
+    if (!over_) cancellation_.Cancel();
+    receiver_->channel->Close();
+  }
+
+  net::Task<InferResponse> Next() {
+    auto response = co_await receiver_->channel->Next();
+    over_ = response && response->final;
+    co_return response;
+  }
+
+ private:
+  const std::shared_ptr<StreamReceiver> receiver_;
+  Cancellation cancellation_;
+  bool over_ = false;
+};
+
 }  // namespace
 
 net::Task<Nothing> V2Api::Infer(Call& call) {
   CO_TRY(ModelRef model, ModelOf(call));
-  auto result = co_await InferInto(call, model);
+  auto result = co_await InferInto(call, std::move(model));
   if (result || call.exchange.started()) co_return result;
-  LOG_VERBOSE(1, "infer {}: {}", model.name, result.error().message);
-  // What Triton finds before its request object exists comes as text/plain.
-  bool early = result.error().reason == "unknown_model" || result.error().reason == "bad_version" || result.error().reason == "content_encoding";
-  co_return co_await RespondKServeError(call.exchange, result.error(), early ? "text/plain" : "application/json");
+  // Triton names a type only for what it finds between the start of parsing and the queue.
+  static constexpr std::string_view kTyped[] = {"bad_request", "bad_json", "shm_disabled", "queue_full", "stopping"};
+  bool typed = std::ranges::find(kTyped, result.error().reason) != std::end(kTyped);
+  co_return co_await RespondKServeError(call.exchange, result.error(), typed ? "application/json" : "text/plain");
 }
 
 net::Task<Nothing> V2Api::InferInto(Call& call, ModelRef model) {
@@ -96,90 +149,87 @@ net::Task<Nothing> V2Api::InferInto(Call& call, ModelRef model) {
   if (!body) {
     if (body.error().reason == "content_encoding") co_return Error(Code::kUnsupported, "Unsupported compression type", "content_encoding");
     if (body.error().reason == "body_too_large" && exchange.Header("content-encoding"))
-      co_return Error(Code::kInvalidArgument, fmt::format("Decompressed data size exceeds the maximum allowed value of {} bytes. Use --http-max-input-size to increase the limit.", options_.json_body_bytes_max), "body_too_large");
+      co_return Error(
+          Code::kInvalidArgument,
+          fmt::format(
+              "Decompressed data size exceeds the maximum allowed value of {} bytes. Use --http-max-input-size to increase the limit.",
+              options_.json_body_bytes_max),
+          "body_too_large");
     if (body.error().reason == "body_too_large")
-      co_return Error(Code::kInvalidArgument, fmt::format("request JSON size of {} bytes exceeds the maximum allowed input size of {} bytes. Use --http-max-input-size to increase the limit.", exchange.content_length().value_or(0), options_.json_body_bytes_max), "body_too_large");
+      co_return Error(
+          Code::kInvalidArgument,
+          fmt::format(
+              "request JSON size of {} bytes exceeds the maximum allowed input size of {} bytes. Use --http-max-input-size to increase the limit.",
+              exchange.content_length().value_or(0), options_.json_body_bytes_max),
+          "body_too_large");
     co_return std::unexpected(std::move(body).error());
   }
-  CO_TRY(kserve::ParsedInfer parsed, kserve::ParseInferRequest(model.name, Bytes(body->owner, body->data, body->size), header_length, {options_.json_body_bytes_max}));
-  Fill(parsed.request, exchange, model);
-  const std::string prefix_id = parsed.request.client_id;
-  LOG_VERBOSE(1, "POST {} from {}: {} inputs, {} bytes", exchange.path(), exchange.peer_address(), parsed.request.inputs.size(), body->size);
+  CO_TRY(kserve::ParsedInfer parsed,
+         kserve::ParseInferRequest(model.name, Bytes(body->owner, body->data, body->size), header_length, {options_.json_body_bytes_max}));
+  CO_TRY_DO(forward_.Apply(exchange.headers(), parsed.request.parameters));
+  Fill(parsed.request, exchange, std::move(model));
 
   net::OneShot<InferResponse> answer(exchange.executor());
   models_.Submit(std::move(parsed.request), std::make_shared<OneReceiver>(answer.completer()));
   CO_TRY(InferResponse response, co_await answer.Wait());
   if (response.error) co_return std::unexpected(*std::move(response.error));
+  if (response.empty) co_return Error(Code::kInternal, "expected a single response, got 0", "no_response");
   CO_TRY(auto rendered, kserve::RenderInferResponse(response, parsed.outputs, parsed.binary_default, info->labels, info->max_batch_size));
   co_return co_await RespondInfer(exchange, std::move(rendered));
 }
 
-net::Task<Nothing> V2Api::Generate(Call& call) {
+net::Task<InferRequest> V2Api::ReadGenerate(Call& call) {
+  net::Exchange& exchange = call.exchange;
   CO_TRY(ModelRef model, ModelOf(call));
   CO_TRY(auto info, models_.Find(model));
-  if (auto encoding = call.exchange.Header("content-encoding"); encoding && !encoding->empty() && *encoding != "identity")
+  if (auto encoding = exchange.Header("content-encoding"); encoding && !encoding->empty() && *encoding != "identity")
     co_return Error(Code::kInvalidArgument, "Unsupported content-encoding, only 'identity' is supported.", "generate_encoding");
-  CO_TRY(net::Body body, co_await call.exchange.ReadBody(options_.json_body_bytes_max));
+  CO_TRY(net::Body body, co_await exchange.ReadBody(options_.json_body_bytes_max));
   CO_TRY(InferRequest request, kserve::ParseGenerateRequest(*info, body.view(), options_.json_body_bytes_max));
-  Fill(request, call.exchange, std::move(model));
-  co_return co_await Stream(call, *info, std::move(request), true);
+  CO_TRY_DO(forward_.Apply(exchange.headers(), request.parameters));
+  Fill(request, exchange, std::move(model));
+  co_return request;
+}
+
+net::Task<Nothing> V2Api::Generate(Call& call) {
+  net::Exchange& exchange = call.exchange;
+  CO_TRY(InferRequest request, co_await ReadGenerate(call));
+  Answers answers(exchange, std::move(request), models_);
+  // One answer is held back until it is known to be the only one.
+  std::optional<InferResponse> held;
+  int count = 0;
+  for (bool over = false; !over;) {
+    CO_TRY(InferResponse response, co_await answers.Next());
+    over = response.final;
+    if (!IsAnswer(response)) continue;
+    if (response.error) co_return std::unexpected(AsGenerateError(*std::move(response.error)));
+    if (++count > 1) break;  // what follows is not waited for
+    held = std::move(response);
+  }
+  // Triton answers 200 here, since its status is out by then; this status is not.
+  if (count != 1) co_return Error(Code::kInvalidArgument, std::string(kOneResponse), "bad_request");
+  CO_TRY(std::string text, kserve::RenderGenerateResponse(*held));
+  co_return co_await RespondJson200(exchange, std::move(text));
 }
 
 net::Task<Nothing> V2Api::GenerateStream(Call& call) {
-  CO_TRY(ModelRef model, ModelOf(call));
-  CO_TRY(auto info, models_.Find(model));
-  if (auto encoding = call.exchange.Header("content-encoding"); encoding && !encoding->empty() && *encoding != "identity")
-    co_return Error(Code::kInvalidArgument, "Unsupported content-encoding, only 'identity' is supported.", "generate_encoding");
-  CO_TRY(net::Body body, co_await call.exchange.ReadBody(options_.json_body_bytes_max));
-  CO_TRY(InferRequest request, kserve::ParseGenerateRequest(*info, body.view(), options_.json_body_bytes_max));
-  Fill(request, call.exchange, std::move(model));
-  co_return co_await Stream(call, *info, std::move(request), false);
-}
-
-// `one`: exactly one response is an answer (generate); else each is an event.
-net::Task<Nothing> V2Api::Stream(Call& call, const ModelInfo&, InferRequest request, bool one) {
   net::Exchange& exchange = call.exchange;
-  auto receiver = std::make_shared<StreamReceiver>(exchange.executor());
-  Cancellation cancellation = request.cancellation;
-  models_.Submit(std::move(request), receiver);
-  Result<Nothing> written = Nothing{};
-  int responses = 0;
-  bool over = false;
-  std::string held;  // generate: the first response, until it is known to be the only one
-  while (!over && written) {
-    auto response = co_await receiver->channel->Next();
-    if (!response) {
-      written = std::unexpected(std::move(response).error());
-      break;
+  CO_TRY(InferRequest request, co_await ReadGenerate(call));
+  Answers answers(exchange, std::move(request), models_);
+  bool begun = false;
+  for (bool over = false; !over;) {
+    CO_TRY(InferResponse response, co_await answers.Next());
+    over = response.final;
+    if (!IsAnswer(response)) continue;
+    Result<std::string> text = EventText(response);
+    // The first event brings the status.
+    if (!std::exchange(begun, true)) {
+      if (!text && BeforeTheQueue(text.error())) co_return std::unexpected(std::move(text).error());
+      StartEvents(exchange, text ? 200 : protocol::WireErrorOf(AsGenerateError(text.error())).kserve_http);
     }
-    over = response->final;
-    if (response->empty || (response->outputs.empty() && !response->error && response->final && responses > 0)) continue;
-    if (response->outputs.empty() && !response->error && response->final && !one) continue;
-    ++responses;
-    Result<std::string> text = response->error ? Result<std::string>(std::unexpected(*response->error)) : kserve::RenderGenerateResponse(*response);
-    if (one) {
-      if (!text) {
-        written = co_await RespondKServeError(exchange, text.error());
-        break;
-      }
-      held = *std::move(text);
-      continue;
-    }
-    if (!exchange.started() && responses == 1) {
-      int status = text ? 200 : protocol::WireErrorOf(text.error()).kserve_http;
-      exchange.Start(net::ResponseHead{status, "text/event-stream; charset=utf-8", {{"Cache-Control", "no-cache"}}});
-    }
-    written = co_await exchange.Write(fmt::format("data: {}\n\n", text ? *text : protocol::KServeErrorBody(text.error().message)));
+    CO_TRY_DO(co_await exchange.Write(fmt::format("data: {}\n\n", text ? *text : protocol::KServeErrorBody(text.error().message))));
   }
-  if (!over) cancellation.Cancel();
-  receiver->channel->Close();
-  if (!written || exchange.started()) {
-    if (written && !one) co_return co_await exchange.Finish();
-    co_return written;
-  }
-  if (one && responses == 1) co_return co_await RespondJson200(exchange, std::move(held));
-  if (one) co_return co_await exchange.Respond(net::ResponseHead{200, "application/json", {}}, protocol::KServeErrorBody(kOneResponse));
-  exchange.Start(net::ResponseHead{200, "text/event-stream; charset=utf-8", {}});
+  if (!begun) StartEvents(exchange, 200);
   co_return co_await exchange.Finish();
 }
 

@@ -1,6 +1,7 @@
 #include "protocol/kserve/generate.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -48,17 +49,25 @@ Result<Shape> ShapeFor(const TensorMetadata& input, bool batches, std::int64_t c
 }
 
 Result<Nothing> AddTensor(Reader& reader, const TensorMetadata& input, bool batches, InferRequest& out) {
-  const char* from = reader.at();
   bool array = reader.Peek() == Type::kArray;
-  if (input.datatype == Datatype::kFp16 || input.datatype == Datatype::kBf16 || input.datatype == Datatype::kInvalid)
-    return Invalid(fmt::format("input '{}' has unsupported datatype {}", input.name, DatatypeName(input.datatype)));
+  if (input.datatype == Datatype::kFp16 || input.datatype == Datatype::kBf16)
+    return Invalid(fmt::format("receiving {} data via JSON is not supported. Please use the binary data format for input {}",
+                               DatatypeName(input.datatype), input.name));
+  const char* from = reader.at();
   if (!reader.Skip()) return BadJson("failed to parse the request JSON buffer: " + reader.Problem());
-  std::string_view text(from, static_cast<std::size_t>(reader.at() - from));
+  std::string_view text(from, static_cast<std::size_t>(reader.at_now() - from));
   std::string wrapped = array ? std::string(text) : fmt::format("[{}]", text);
   std::int64_t count = 0;
+  bool strings = true;
   Reader elements(wrapped);
   elements.EnterArray();
-  while (elements.NextElement() && elements.Skip()) ++count;
+  while (elements.NextElement()) {
+    strings = strings && elements.Peek() == Type::kString;
+    if (!elements.Skip()) break;
+    ++count;
+  }
+  if (input.datatype == Datatype::kBytes && !strings)
+    return BadJson("Unable to parse JSON bytes array: attempt to access JSON non-string as string");
   TRY(Shape shape, ShapeFor(input, batches, count));
   Reader values(wrapped);
   TRY(std::string wire, ReadData(values, input.datatype, count));
@@ -113,7 +122,8 @@ Result<Nothing> AddMembers(Reader& reader, const ModelInfo& model, bool top, Inf
       TRY_DO(AddMembers(reader, model, false, out));
       continue;
     }
-    if (top && key == "id" && reader.Peek() == Type::kString) {
+    if (top && key == "id" && !input) {
+      if (reader.Peek() != Type::kString) return BadJson("Unable to parse 'id': attempt to access JSON non-string as string");
       if (!reader.ReadString(out.client_id)) break;
       out.parameters.emplace_back("id", out.client_id);
       continue;
@@ -148,29 +158,28 @@ Result<InferRequest> ParseGenerateRequest(const ModelInfo& model, std::string_vi
 }
 
 Result<std::string> RenderGenerateResponse(const InferResponse& response) {
-  std::string out = "{";
-  if (!response.client_id.empty()) {
-    out += "\"id\":";
-    json::AppendString(out, response.client_id);
-    out += ',';
-  }
-  out += "\"model_name\":";
-  json::AppendString(out, response.model_name);
-  out += ",\"model_version\":\"";
-  json::AppendInt(out, response.model_version);
-  out += '"';
-  for (const auto& parameter : response.parameters) {
-    out += ',';
-    AppendParameter(out, parameter);
+  std::map<std::string, std::string, std::less<>> members;  // Triton prints them sorted by name
+  if (!response.client_id.empty()) json::AppendString(members["id"], response.client_id);
+  json::AppendString(members["model_name"], response.model_name);
+  json::AppendString(members["model_version"], std::to_string(response.model_version));
+  for (const auto& [name, value] : response.parameters) {
+    std::string& text = members[name];
+    text.clear();
+    AppendParameterValue(text, value);
   }
   for (const Tensor& tensor : response.outputs) {
-    out += ',';
-    json::AppendString(out, tensor.name);
-    out += ':';
+    std::string& text = members[tensor.name];
     bool one = ElementCount(tensor.shape) == 1;
-    if (!one) out += '[';
-    TRY_DO(AppendData(out, tensor.datatype, tensor.data.view()));
-    if (!one) out += ']';
+    text = one ? "" : "[";
+    TRY_DO(AppendData(text, tensor.datatype, tensor.data.view()));
+    if (!one) text += ']';
+  }
+  std::string out = "{";
+  for (const auto& [name, value] : members) {
+    if (out.size() > 1) out += ',';
+    json::AppendString(out, name);
+    out += ':';
+    out += value;
   }
   return out + "}";
 }

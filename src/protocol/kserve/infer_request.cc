@@ -1,5 +1,6 @@
 #include "protocol/kserve/infer_request.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -131,13 +132,17 @@ class Parser {
     }
     if (!reader.ok() || !reader.Finish()) return BadJson(reader.Problem());
     if (!inputs) return NoMember("inputs");
-    for (const OutputChoice& output : out_.outputs) out_.request.requested_outputs.push_back(output.name);
+    for (const OutputChoice& output : out_.outputs) {
+      // Naming an output twice asks for it once.
+      auto& names = out_.request.requested_outputs;
+      if (std::ranges::find(names, output.name) == names.end()) names.push_back(output.name);
+    }
     if (has_binary_ && binary_at_ < body_.size()) return Invalid(fmt::format("unexpected additional input data for model '{}'", model_));
     return Nothing{};
   }
 
   Result<Nothing> ParseParameters(Reader& reader) {
-    if (reader.Peek() != Type::kObject) return WrongType("parameters", "object", "object");
+    if (reader.Peek() != Type::kObject) return BadJson("failed to get request params.: attempt to get members for non-object");
     reader.EnterObject();
     std::string key;
     InferRequest& request = out_.request;
@@ -245,7 +250,7 @@ class Parser {
     }
     const char* from = reader.at();
     if (!reader.Skip()) return BadJson(reader.Problem());
-    input.data = std::string_view(from, static_cast<std::size_t>(reader.at() - from));
+    input.data = std::string_view(from, static_cast<std::size_t>(reader.at_now() - from));
     return Nothing{};
   }
 
@@ -369,7 +374,9 @@ class Parser {
       if (key == "binary_data") {
         TRY(output.binary, ReadFlag(reader, key));
       } else if (key == "classification") {
-        TRY(output.classification, ReadUnsigned(reader, key));
+        auto classes = ReadUnsigned(reader, key);
+        if (!classes) return BadJson("Unable to set 'classification': attempt to access JSON non-unsigned-integer as unsigned-integer");
+        output.classification = *classes;
       } else if (key == "shared_memory_region") {
         return Error(Code::kUnsupported, "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",
                      "shm_disabled");

@@ -37,10 +37,7 @@ void ClassifyRows(std::string_view wire, std::size_t row_elements, std::size_t c
 
 }  // namespace
 
-void AppendParameter(std::string& out, const std::pair<std::string, ParameterValue>& parameter) {
-  const auto& [name, value] = parameter;
-  json::AppendString(out, name);
-  out += ':';
+void AppendParameterValue(std::string& out, const ParameterValue& value) {
   if (const bool* flag = std::get_if<bool>(&value)) out += *flag ? "true" : "false";
   else if (const auto* number = std::get_if<std::int64_t>(&value)) json::AppendInt(out, *number);
   else if (const auto* large = std::get_if<std::uint64_t>(&value)) json::AppendUint(out, *large);
@@ -113,7 +110,9 @@ Result<RenderedInfer> RenderInferResponse(const InferResponse& response, const s
     json += ",\"parameters\":{";
     for (std::size_t i = 0; i < response.parameters.size(); ++i) {
       if (i > 0) json += ',';
-      AppendParameter(json, response.parameters[i]);
+      json::AppendString(json, response.parameters[i].first);
+      json += ':';
+      AppendParameterValue(json, response.parameters[i].second);
     }
     json += '}';
   }

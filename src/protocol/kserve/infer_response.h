@@ -26,7 +26,6 @@ Result<RenderedInfer> RenderInferResponse(const InferResponse& response, const s
 // The best `classes` of an output as BYTES "value:index[:label]".
 Result<Tensor> Classify(const Tensor& tensor, std::uint64_t classes, const Labels& labels, bool batched);
 
-// "name":value
-void AppendParameter(std::string& out, const std::pair<std::string, ParameterValue>& parameter);
+void AppendParameterValue(std::string& out, const ParameterValue& value);
 
 }  // namespace nereid::kserve
