@@ -31,6 +31,7 @@ class KeyAdmin {
  public:
   virtual ~KeyAdmin() = default;
   // A key grants at most its creator's rights: kPermissionDenied otherwise. kInvalidArgument for unknown scopes or a past expiry.
+  // `creator` outlives the task.
   virtual net::Task<CreatedKey> Create(const Principal& creator, KeySpec spec) = 0;
   virtual net::Task<std::vector<KeyRecord>> List() = 0;       // neither expired nor revoked, without the bootstrap key
   virtual net::Task<KeyRecord> Get(std::string id) = 0;       // kNotFound

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "net/task.h"
 
 namespace nereid {
+
+enum class UsageSource : std::uint8_t { kNone, kProvider, kTokenizer, kEstimate };
 
 // First. For relayed answers it carries the provider's head.
 struct Started {
@@ -27,13 +30,15 @@ struct TextDelta {
   std::string_view text;
   std::optional<FinishReason> finish;          // on the choice's last delta
 };
-// In the client's dialect already: sent as they are.
+// In the client's dialect already: sent as they are, in one write. With a Started that gave a content_length this is the whole answer.
 struct RelayedBytes {
-  std::string_view bytes;
+  std::span<const std::string_view> pieces;
 };
-// Last, unless the task fails.
+// Comes once, before the last bytes leave: the engine settles on it, so that no client sees the end of an answer that has no ledger row.
+// A rendered answer ends with it; of a relayed one the last RelayedBytes follow.
 struct Finished {
   TokenUsage usage;
+  UsageSource usage_source = UsageSource::kTokenizer;
 };
 
 using ResponseEvent = std::variant<Started, TextDelta, RelayedBytes, Finished>;

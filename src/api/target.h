@@ -18,8 +18,6 @@ struct Price {
   std::uint32_t version = 0;
 };
 
-enum class UsageSource : std::uint8_t { kNone, kProvider, kTokenizer, kEstimate };
-
 struct Outcome {
   TokenUsage usage;                    // counts even when it failed
   UsageSource usage_source = UsageSource::kNone;

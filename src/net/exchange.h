@@ -75,6 +75,8 @@ class Exchange {
   virtual Task<Nothing> Finish() = 0;
   // Something of the answer may have left: no other status can be sent.
   virtual bool started() const = 0;
+  // The answer is whole: nothing can be added.
+  virtual bool finished() const = 0;
   // Ends the connection without a proper end of the body, so that the client sees that it was cut.
   virtual void Abort() = 0;
 };

@@ -63,6 +63,7 @@ class HttpConnection final : public Exchange {
   Task<Nothing> Write(std::string_view bytes) override;
   Task<Nothing> Finish() override;
   bool started() const override { return answer_ == Answer::kStarted || answer_ == Answer::kDone || head_sent_; }
+  bool finished() const override { return answer_ == Answer::kDone; }
   void Abort() override;
 
  private:
