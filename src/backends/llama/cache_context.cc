@@ -1,6 +1,7 @@
 #include "backends/llama/cache_context.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <vector>
 
@@ -26,7 +27,8 @@ struct CacheContext::Batch {
 };
 
 CacheContext::CacheContext(std::shared_ptr<Runtime> runtime, llama_context* context, const Vocabulary& vocabulary, int step_tokens)
-    : runtime_(std::move(runtime)), context_(context), vocabulary_size_(vocabulary.size()), batch_(std::make_unique<Batch>(step_tokens)) {
+    : runtime_(std::move(runtime)), context_(context), vocabulary_size_(vocabulary.size()), batch_(std::make_unique<Batch>(step_tokens)),
+      governor_(runtime_->threads()) {
   runtime_->Attach(context_);
 }
 
@@ -86,12 +88,16 @@ StepEnd CacheContext::Step(std::span<const StepRow> rows) {
   (void)TakeLlamaError();
   ComputeArbiter::Hold hold = runtime_->Compute();
   std::int32_t end = 0;
+  int threads = governor_.Threads(count);
+  llama_set_n_threads(context_, threads, threads);
+  auto start = std::chrono::steady_clock::now();
   try {
     end = llama_decode(context_, view);
   } catch (const std::exception& failure) {
     LOG_ERROR("llama_decode threw: {}", failure.what());
     return StepEnd::kFailed;
   }
+  governor_.Took(count, std::chrono::steady_clock::now() - start);
   hold.Release();
   if (end == 0) return StepEnd::kDone;
   if (end == 1) return StepEnd::kNoCells;

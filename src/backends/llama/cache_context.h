@@ -6,6 +6,7 @@
 #include <span>
 
 #include "backends/llama/runtime.h"
+#include "backends/llama/thread_governor.h"
 #include "backends/llama/weights.h"
 #include "base/status.h"
 
@@ -55,6 +56,7 @@ class CacheContext {
   llama_context* const context_;
   const std::int32_t vocabulary_size_;
   const std::unique_ptr<Batch> batch_;
+  ThreadGovernor governor_;
 };
 
 }  // namespace nereid::llama
