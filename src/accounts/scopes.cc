@@ -57,7 +57,7 @@ Result<Nothing> CheckGrant(const Principal& creator, const Rights& wanted) {
   if (creator.model_globs.empty()) return Nothing{};
   if (wanted.model_globs.empty()) return refuse("scopes: your key is limited to some models and cannot grant all; add model:<glob>");
   for (const std::string& glob : wanted.model_globs) {
-    bool plain = glob.find_first_of("*?") == std::string::npos;
+    bool plain = !glob.contains('*');
     bool covered = std::any_of(creator.model_globs.begin(), creator.model_globs.end(),
                                [&](const std::string& own) { return own == glob || (plain && GlobMatches(own, glob)); });
     if (!covered) return refuse(fmt::format("scopes: your key does not cover 'model:{}'", glob));

@@ -1,4 +1,4 @@
-// Patterns of names: '*' is any text, also none; '?' is one byte; everything else is itself.
+// Patterns of names: '*' is any text, also none; every other byte is itself.
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,7 @@ inline bool GlobMatches(std::string_view pattern, std::string_view text) {
     if (p < pattern.size() && pattern[p] == '*') {
       star = p++;
       resume = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
       ++p, ++t;
     } else if (star != std::string_view::npos) {
       p = star + 1;

@@ -31,7 +31,8 @@ class Store final : public Ledger, public KeyStore, public Reports {
   // Blocking; before the io threads run. Recovers the segments, brings the projection up to date and settles the reservations that an
   // earlier process left open as estimates. kConflict when another process holds the folder (names it), kUnsupported for another store.
   static Result<std::unique_ptr<Store>> Open(StoreOptions options);
-  // After the io threads ended: syncs, seals and projects what is left.
+  // After the io threads ended but before their contexts are destroyed, to which this object's threads may still post. Syncs, seals and
+  // projects what is left.
   ~Store() override;
 
   Result<std::uint64_t> Append(const LedgerEntry& entry) override;

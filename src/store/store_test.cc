@@ -10,15 +10,6 @@
 namespace nereid::store {
 namespace {
 
-template <class T>
-Result<T> Await(net::Task<T> task) {
-  net::asio::io_context context(1);
-  std::optional<Result<T>> result;
-  net::Spawn(context.get_executor(), std::move(task), [&](Result<T> done) { result = std::move(done); });
-  context.run();
-  return *std::move(result);
-}
-
 class StoreTest : public ::testing::Test {
  protected:
   void Open(Durability durability = Durability::kRelaxed) {
@@ -29,6 +20,14 @@ class StoreTest : public ::testing::Test {
     auto store = Store::Open({folder_.path(), config});
     ASSERT_TRUE(store) << store.error().message << store.error().detail;
     store_ = *std::move(store);
+  }
+  template <class T>
+  Result<T> Await(net::Task<T> task) {
+    std::optional<Result<T>> result;
+    net::Spawn(context_.get_executor(), std::move(task), [&](Result<T> done) { result = std::move(done); });
+    context_.restart();
+    context_.run();
+    return *std::move(result);
   }
   std::uint64_t Reserve(int id, NanoUsd held = 500) { return Append(LedgerKind::kReserve, id, [&](LedgerEntry& entry) { entry.held = held; }); }
   void Settle(int id, std::string_view model, std::int64_t tokens, NanoUsd charge, bool failed = false, int status = 200) {
@@ -68,6 +67,7 @@ class StoreTest : public ::testing::Test {
   }
 
   TestFolder folder_{"store"};
+  net::asio::io_context context_{1};  // outlives the store, whose threads may still hold what posts to it
   std::unique_ptr<Store> store_;
 };
 
