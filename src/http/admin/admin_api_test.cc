@@ -41,6 +41,7 @@ class MemoryExchange final : public net::Exchange {
   net::Task<Nothing> Write(std::string_view) override { co_return Nothing{}; }
   net::Task<Nothing> Finish() override { co_return Nothing{}; }
   bool started() const override { return started_; }
+  bool finished() const override { return started_; }
   void Abort() override {}
 
   net::ResponseHead head;
