@@ -75,7 +75,7 @@ class V2Api {
   net::Task<Nothing> TraceSetting(Call& call);
   net::Task<Nothing> Logging(Call& call);
 
-  net::Task<Nothing> InferInto(Call& call, ModelRef model);
+  net::Task<Nothing> InferInto(Call& call);
   net::Task<InferRequest> ReadGenerate(Call& call);
 
   ModelService& models_;

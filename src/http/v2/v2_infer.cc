@@ -131,8 +131,7 @@ class Answers {
 }  // namespace
 
 net::Task<Nothing> V2Api::Infer(Call& call) {
-  CO_TRY(ModelRef model, ModelOf(call));
-  auto result = co_await InferInto(call, std::move(model));
+  auto result = co_await InferInto(call);
   if (result || call.exchange.started()) co_return result;
   // Triton names a type only for what it finds between the start of parsing and the queue.
   static constexpr std::string_view kTyped[] = {"bad_request", "bad_json", "shm_disabled", "queue_full", "stopping"};
@@ -140,8 +139,9 @@ net::Task<Nothing> V2Api::Infer(Call& call) {
   co_return co_await RespondKServeError(call.exchange, result.error(), typed ? "application/json" : "text/plain");
 }
 
-net::Task<Nothing> V2Api::InferInto(Call& call, ModelRef model) {
+net::Task<Nothing> V2Api::InferInto(Call& call) {
   net::Exchange& exchange = call.exchange;
+  CO_TRY(ModelRef model, ModelOf(call));
   CO_TRY(auto info, models_.Find(model));
   if (info->decoupled) co_return Error(Code::kUnsupported, std::string(kDecoupled), "decoupled");
   auto header_length = exchange.Header("inference-header-content-length");

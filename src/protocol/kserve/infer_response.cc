@@ -29,8 +29,13 @@ void ClassifyRows(std::string_view wire, std::size_t row_elements, std::size_t c
   for (std::size_t row = 0; row < rows; ++row) {
     std::memcpy(values.data(), wire.data() + row * row_elements * sizeof(T), row_elements * sizeof(T));
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(),
-              [&](std::size_t a, std::size_t b) { return values[a] > values[b] || (values[a] == values[b] && a < b); });
+    // NaNs go last: an order in which they equal everything is none.
+    auto before = [&](std::size_t a, std::size_t b) {
+      bool a_nan = values[a] != values[a], b_nan = values[b] != values[b];
+      if (a_nan || b_nan) return a_nan == b_nan ? a < b : b_nan;
+      return values[a] > values[b] || (values[a] == values[b] && a < b);
+    };
+    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(classes), order.end(), before);
     for (std::size_t i = 0; i < classes; ++i) AppendBytesElement(out, format(values[order[i]], order[i]));
   }
 }
