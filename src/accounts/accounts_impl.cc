@@ -125,7 +125,8 @@ net::Task<Nothing> AccountsImpl::Settle(const Reservation& reservation, const Se
   entry.cost = cost.value;
   entry.cost_unpriced = cost.unpriced;
   // The charge is for what was delivered: of a stream that was cut the client has a part, of an error answer nothing.
-  entry.charge = settlement.http_status >= 400 ? 0 : charge.value;
+  bool nothing_delivered = settlement.http_status >= 400 || (settlement.outcome.failure && settlement.http_status == 0);
+  entry.charge = nothing_delivered ? 0 : charge.value;
   entry.charge_unpriced = charge.unpriced;
   entry.cost_price_version = settlement.cost_price.version;
   entry.charge_price_version = settlement.charge_price.version;

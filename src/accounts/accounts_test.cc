@@ -201,6 +201,8 @@ TEST_F(AccountsTest, AnErrorAnswerCostsButIsNotCharged) {
   EXPECT_TRUE(store_.entries[0].failed);
   ASSERT_TRUE(Await(accounts_->Settle({}, {"m", "t", price, price, outcome, 200, {}})));
   EXPECT_EQ(store_.entries[1].charge, 7) << "a stream that was cut";
+  ASSERT_TRUE(Await(accounts_->Settle({}, {"m", "t", price, price, outcome, 0, {}})));
+  EXPECT_EQ(store_.entries[2].charge, 0) << "no answer had begun";
 }
 
 TEST_F(AccountsTest, AFullLedgerIsSaid) {

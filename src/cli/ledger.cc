@@ -9,7 +9,7 @@
 #include "config/config.h"
 #include "store/verify.h"
 
-namespace nereid::cli {
+namespace nereid {
 namespace {
 
 void ShowProgress(std::uint64_t done, std::uint64_t all) { fmt::print(stderr, "{} of {} records\n", done, all); }
@@ -57,7 +57,7 @@ int LedgerMain(int argc, char** argv) {
   for (auto* command : {verify, rebuild}) command->add_option("--state-folder", folder, "the server's state folder");
   app.require_subcommand(1);
   try {
-    app.parse(argc - 1, argv + 1);
+    app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
@@ -67,4 +67,4 @@ int LedgerMain(int argc, char** argv) {
   return verify->parsed() ? Verify(folder) : Rebuild(folder);
 }
 
-}  // namespace nereid::cli
+}  // namespace nereid

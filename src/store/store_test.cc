@@ -89,11 +89,12 @@ TEST_F(StoreTest, TheReportHasEverythingSettledBeforeTheCall) {
 
 TEST_F(StoreTest, AFailureCountsOnlyWhenTokensWereDelivered) {
   Open();
-  for (int i = 1; i <= 4; ++i) Reserve(i);
+  for (int i = 1; i <= 5; ++i) Reserve(i);
   Settle(1, "a", 100, 7);
   Settle(2, "a", 0, 0, true);
   Settle(3, "a", 9, 2, true);
   Settle(4, "a", 9, 0, true, 502);
+  Settle(5, "a", 9, 0, true, 0);
   EXPECT_EQ(Report().total_requests, 2);
   EXPECT_EQ(Report().total_charge, 9);
 }

@@ -17,7 +17,8 @@ SELECT COALESCE((SELECT text FROM names WHERE number = model), ''),
        SUM(kind = 2), SUM(input + cache_read + cache_write + output + reasoning), SUM(charge), SUM(latency_us)
 FROM ledger
 WHERE at >= ?1 AND at < ?2
-  AND ((flags & 4) = 0 OR (http_status < 400 AND input + cache_read + cache_write + output + reasoning > 0))
+  AND ((flags & 4) = 0
+       OR (((flags & 8) != 0 OR http_status BETWEEN 1 AND 399) AND input + cache_read + cache_write + output + reasoning > 0))
   AND (?3 IS NULL OR key IN (SELECT number FROM keys WHERE id = ?3))
   AND (?4 IS NULL OR model IN (SELECT number FROM names WHERE text = ?4))
   AND (?5 IS NULL OR target IN (SELECT number FROM names WHERE text = ?5))
