@@ -46,7 +46,10 @@ class FakeExecution final : public Execution {
 Tensor Text(std::vector<std::string> texts) {
   std::string wire;
   for (const std::string& text : texts) AppendBytesElement(wire, text);
-  return {.name = "text_input", .datatype = Datatype::kBytes, .shape = {static_cast<std::int64_t>(texts.size())}, .data = Bytes::Own(std::move(wire))};
+  return {.name = "text_input",
+          .datatype = Datatype::kBytes,
+          .shape = {static_cast<std::int64_t>(texts.size())},
+          .data = Bytes::Own(std::move(wire))};
 }
 
 InferRequest Ask(Parameters parameters) {
@@ -133,7 +136,9 @@ TEST_F(LlamaBackendTest, TakesTheOnlyGgufAndRefusesToGuess) {
   EXPECT_TRUE(Load().has_value());
 }
 
-TEST_F(LlamaBackendTest, NamesTheFolderWithoutAModel) { EXPECT_NE(Load().error().message.find(files_.version_folder.string()), std::string::npos); }
+TEST_F(LlamaBackendTest, NamesTheFolderWithoutAModel) {
+  EXPECT_NE(Load().error().message.find(files_.version_folder.string()), std::string::npos);
+}
 
 TEST_F(LlamaBackendTest, NamesABrokenFile) {
   std::string bytes = TinyGguf().Bytes();
@@ -178,7 +183,8 @@ TEST_F(LlamaBackendTest, TakesTheStreamInputBeforeTheParameter) {
 TEST_F(LlamaBackendTest, AnswersBadRequestsWithAnError) {
   WriteModel();
   ASSERT_TRUE(Load().has_value());
-  for (InferRequest request : {Ask({{"max_tokens", std::string("six")}}), Ask({{"top_k", 1.5}}), Ask({{"temperature", -1.0}}), InferRequest{}}) {
+  for (InferRequest request :
+       {Ask({{"max_tokens", std::string("six")}}), Ask({{"top_k", 1.5}}), Ask({{"temperature", -1.0}}), InferRequest{}}) {
     auto responses = Execute(std::move(request));
     ASSERT_EQ(responses.size(), 1u);
     EXPECT_TRUE(responses.front().final);

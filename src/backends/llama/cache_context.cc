@@ -27,14 +27,20 @@ struct CacheContext::Batch {
 };
 
 CacheContext::CacheContext(std::shared_ptr<Runtime> runtime, llama_context* context, const Vocabulary& vocabulary, int step_tokens)
-    : runtime_(std::move(runtime)), context_(context), vocabulary_size_(vocabulary.size()), batch_(std::make_unique<Batch>(step_tokens)),
+    : runtime_(std::move(runtime)),
+      context_(context),
+      vocabulary_size_(vocabulary.size()),
+      batch_(std::make_unique<Batch>(step_tokens)),
       governor_(runtime_->threads()) {
   runtime_->Attach(context_);
 }
 
-CacheContext::~CacheContext() { llama_free(context_); }
+CacheContext::~CacheContext() {
+  llama_free(context_);
+}
 
-Result<std::unique_ptr<CacheContext>> CacheContext::Make(std::shared_ptr<Runtime> runtime, const Weights& weights, const ContextSize& size) {
+Result<std::unique_ptr<CacheContext>> CacheContext::Make(std::shared_ptr<Runtime> runtime, const Weights& weights,
+                                                         const ContextSize& size) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<std::uint32_t>(size.cells);
   params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(size.step_tokens);
@@ -51,7 +57,8 @@ Result<std::unique_ptr<CacheContext>> CacheContext::Make(std::shared_ptr<Runtime
     made = llama_init_from_model(weights.model(), params);
   }
   if (made == nullptr) {
-    return Error(Code::kUnavailable, fmt::format("no context of {} tokens could be made: {}", size.cells, TakeLlamaError()), "out_of_memory");
+    return Error(Code::kUnavailable, fmt::format("no context of {} tokens could be made: {}", size.cells, TakeLlamaError()),
+                 "out_of_memory");
   }
   std::unique_ptr<CacheContext> context(new CacheContext(std::move(runtime), made, weights.vocabulary(), size.step_tokens));
   Token first = 0;
@@ -111,8 +118,12 @@ std::span<float> CacheContext::Logits(std::size_t row) {
   return {logits, static_cast<std::size_t>(vocabulary_size_)};
 }
 
-void CacheContext::Drop(SequenceId sequence) { llama_memory_seq_rm(llama_get_memory(context_), sequence, -1, -1); }
+void CacheContext::Drop(SequenceId sequence) {
+  llama_memory_seq_rm(llama_get_memory(context_), sequence, -1, -1);
+}
 
-void CacheContext::Share(SequenceId from, SequenceId to) { llama_memory_seq_cp(llama_get_memory(context_), from, to, -1, -1); }
+void CacheContext::Share(SequenceId from, SequenceId to) {
+  llama_memory_seq_cp(llama_get_memory(context_), from, to, -1, -1);
+}
 
 }  // namespace nereid::llama

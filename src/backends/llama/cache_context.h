@@ -18,15 +18,15 @@ using SequenceId = std::int32_t;
 
 struct StepRow {
   SequenceId sequence = 0;
-  std::int32_t position = 0;           // of the first of `tokens`
+  std::int32_t position = 0;  // of the first of `tokens`
   std::span<const Token> tokens;
-  bool wants_logits = false;           // after the last of `tokens`
+  bool wants_logits = false;  // after the last of `tokens`
 };
 
 struct ContextSize {
-  int cells = 0;          // tokens of all sequences together; they share one pool
+  int cells = 0;  // tokens of all sequences together; they share one pool
   int sequences = 0;
-  int step_tokens = 0;    // in one Step
+  int step_tokens = 0;  // in one Step
 };
 
 enum class StepEnd { kDone, kNoCells, kFailed };

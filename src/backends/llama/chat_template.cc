@@ -31,7 +31,8 @@ class CommonTemplate final : public ChatTemplate {
       common_chat_params params = common_chat_templates_apply(templates_.get(), inputs);
       return RenderedChat{std::move(params.prompt), std::move(params.additional_stops)};
     } catch (const std::exception& failure) {
-      return Error(Code::kInvalidArgument, fmt::format("the model's chat template refused the messages: {}", failure.what()), "chat_template");
+      return Error(Code::kInvalidArgument, fmt::format("the model's chat template refused the messages: {}", failure.what()),
+                   "chat_template");
     }
   }
 

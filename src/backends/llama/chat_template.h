@@ -14,8 +14,8 @@ struct llama_model;
 namespace nereid::llama {
 
 struct RenderedChat {
-  std::string prompt;               // without the begin token, which the tokenizer adds; ends where the assistant speaks
-  std::vector<std::string> stops;   // that the template needs besides the model's end tokens
+  std::string prompt;              // without the begin token, which the tokenizer adds; ends where the assistant speaks
+  std::vector<std::string> stops;  // that the template needs besides the model's end tokens
 };
 
 // Any thread, several at a time. Lives as long as the model.

@@ -16,9 +16,14 @@ constexpr std::size_t kJobsPerSequence = 4;
 
 }  // namespace
 
-DecodeEngine::DecodeEngine(std::unique_ptr<CacheContext> cache, const Vocabulary& vocabulary, const EngineLimits& limits, std::string_view name,
-                           std::shared_ptr<Signal> signal, std::shared_ptr<WaitingRoom> waiting_room)
-    : limits_(limits), vocabulary_(vocabulary), signal_(std::move(signal)), waiting_room_(std::move(waiting_room)), cache_(std::move(cache)), usable_cells_(limits.cells) {
+DecodeEngine::DecodeEngine(std::unique_ptr<CacheContext> cache, const Vocabulary& vocabulary, const EngineLimits& limits,
+                           std::string_view name, std::shared_ptr<Signal> signal, std::shared_ptr<WaitingRoom> waiting_room)
+    : limits_(limits),
+      vocabulary_(vocabulary),
+      signal_(std::move(signal)),
+      waiting_room_(std::move(waiting_room)),
+      cache_(std::move(cache)),
+      usable_cells_(limits.cells) {
   for (SequenceId id = limits_.sequences; id-- > 0;) free_sequences_.push_back(id);
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), fmt::format("llm:{}", name).substr(0, 15).c_str());

@@ -16,10 +16,10 @@
 namespace nereid::llama {
 
 struct EngineLimits {
-  int sequences = 16;        // computed together; a request with n choices takes n
-  int context_tokens = 0;    // of one request, prompt and answer
-  int cells = 0;             // tokens of all sequences together; at least context_tokens
-  int waiting = 256;         // requests that wait for a sequence
+  int sequences = 16;      // computed together; a request with n choices takes n
+  int context_tokens = 0;  // of one request, prompt and answer
+  int cells = 0;           // tokens of all sequences together; at least context_tokens
+  int waiting = 256;       // requests that wait for a sequence
   StepBudget step;
 };
 
@@ -60,7 +60,7 @@ class DecodeEngine {
   int CommittedCells() const;
   SteadyTime NextDeadline() const;
 
-  const EngineLimits limits_;                     // set once
+  const EngineLimits limits_;  // set once
   const Vocabulary& vocabulary_;
   const std::shared_ptr<Signal> signal_;
   const std::shared_ptr<WaitingRoom> waiting_room_;
@@ -69,12 +69,12 @@ class DecodeEngine {
   const std::unique_ptr<CacheContext> cache_;
   int usable_cells_;
   std::vector<SequenceId> free_sequences_;
-  std::deque<std::unique_ptr<TextJob>> waiting_;  // bounded by the waiting room
-  std::vector<std::unique_ptr<TextJob>> running_; // oldest first
+  std::deque<std::unique_ptr<TextJob>> waiting_;   // bounded by the waiting room
+  std::vector<std::unique_ptr<TextJob>> running_;  // oldest first
 
   std::mutex mutex_;
-  std::vector<std::unique_ptr<TextJob>> inbox_;   // guarded by mutex_; bounded by the waiting room
-  bool stopping_ = false;                         // guarded by mutex_
+  std::vector<std::unique_ptr<TextJob>> inbox_;  // guarded by mutex_; bounded by the waiting room
+  bool stopping_ = false;                        // guarded by mutex_
 
   std::thread thread_;
 };

@@ -75,7 +75,8 @@ class Listener final : public TextReceiver {
   std::function<void()> wake_;
 };
 
-constexpr EngineLimits kLimits{.sequences = 4, .context_tokens = 128, .cells = 512, .waiting = 8, .step = {.tokens = 64, .mixed_tokens = 32, .chunk_tokens_min = 8}};
+constexpr EngineLimits kLimits{
+    .sequences = 4, .context_tokens = 128, .cells = 512, .waiting = 8, .step = {.tokens = 64, .mixed_tokens = 32, .chunk_tokens_min = 8}};
 
 std::unique_ptr<LlamaGenerator> MakeGenerator(EngineLimits limits = kLimits) {
   static auto runtime = std::make_shared<Runtime>(nullptr, 1);
@@ -85,13 +86,16 @@ std::unique_ptr<LlamaGenerator> MakeGenerator(EngineLimits limits = kLimits) {
   auto weights = Weights::Load(file);
   std::filesystem::remove(file);
   EXPECT_TRUE(weights.has_value()) << weights.error().message;
-  auto cache = CacheContext::Make(runtime, **weights, {.cells = limits.cells, .sequences = limits.sequences, .step_tokens = limits.step.tokens});
+  auto cache =
+      CacheContext::Make(runtime, **weights, {.cells = limits.cells, .sequences = limits.sequences, .step_tokens = limits.step.tokens});
   EXPECT_TRUE(cache.has_value()) << cache.error().message;
   auto chat = ChatTemplate::Of((*weights)->model());
   return std::make_unique<LlamaGenerator>(*std::move(weights), std::move(chat), *std::move(cache), limits, "tiny");
 }
 
-Token TokenOf(char byte) { return static_cast<Token>(TinyGguf::kByte0) + static_cast<std::uint8_t>(byte); }
+Token TokenOf(char byte) {
+  return static_cast<Token>(TinyGguf::kByte0) + static_cast<std::uint8_t>(byte);
+}
 
 TextRequest Ask(std::string prompt, std::int64_t max_tokens) {
   TextRequest request;

@@ -21,10 +21,17 @@ constexpr std::string_view kTokensKey = "tokenizer.ggml.tokens";
 
 std::uint64_t ScalarBytes(std::uint32_t type) {
   switch (type) {
-    case GGUF_TYPE_UINT8: case GGUF_TYPE_INT8: case GGUF_TYPE_BOOL: return 1;
-    case GGUF_TYPE_UINT16: case GGUF_TYPE_INT16: return 2;
-    case GGUF_TYPE_UINT32: case GGUF_TYPE_INT32: case GGUF_TYPE_FLOAT32: return 4;
-    case GGUF_TYPE_UINT64: case GGUF_TYPE_INT64: case GGUF_TYPE_FLOAT64: return 8;
+    case GGUF_TYPE_UINT8:
+    case GGUF_TYPE_INT8:
+    case GGUF_TYPE_BOOL: return 1;
+    case GGUF_TYPE_UINT16:
+    case GGUF_TYPE_INT16: return 2;
+    case GGUF_TYPE_UINT32:
+    case GGUF_TYPE_INT32:
+    case GGUF_TYPE_FLOAT32: return 4;
+    case GGUF_TYPE_UINT64:
+    case GGUF_TYPE_INT64:
+    case GGUF_TYPE_FLOAT64: return 8;
     default: return 0;
   }
 }
@@ -156,7 +163,8 @@ Result<std::uint64_t> TensorBytes(Reader& in, const std::string& name) {
     return in.Broken(fmt::format("tensor '{}' has the unknown type {}", name, type));
   }
   auto block = static_cast<std::uint64_t>(ggml_blck_size(static_cast<ggml_type>(type)));
-  if (row_elements % block != 0) return in.Broken(fmt::format("tensor '{}' has rows of {} elements, not a multiple of {}", name, row_elements, block));
+  if (row_elements % block != 0)
+    return in.Broken(fmt::format("tensor '{}' has rows of {} elements, not a multiple of {}", name, row_elements, block));
   std::uint64_t bytes = 0;
   if (__builtin_mul_overflow(row_elements / block * ggml_type_size(static_cast<ggml_type>(type)), rows, &bytes)) {
     return in.Broken(fmt::format("tensor '{}' has an impossible shape", name));
@@ -203,7 +211,8 @@ Result<GgufSummary> CheckGguf(const std::filesystem::path& file) {
   if (head.summary.tensor_count == 0) return in.Broken("it has no tensors");
   std::uint64_t data_start = (in.at() + head.alignment - 1) / head.alignment * head.alignment;
   if (data_start > size || head.summary.tensor_bytes > size - data_start) {
-    return in.Broken(fmt::format("the tensors need {} bytes, the file has {}: it was cut short", data_start + head.summary.tensor_bytes, size));
+    return in.Broken(
+        fmt::format("the tensors need {} bytes, the file has {}: it was cut short", data_start + head.summary.tensor_bytes, size));
   }
   return std::move(head.summary);
 }

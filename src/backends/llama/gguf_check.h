@@ -10,9 +10,9 @@
 namespace nereid::llama {
 
 struct GgufSummary {
-  std::string architecture;           // general.architecture
+  std::string architecture;  // general.architecture
   std::uint64_t key_count = 0, tensor_count = 0;
-  std::uint64_t tensor_bytes = 0;     // from the data section's start to the last tensor's end
+  std::uint64_t tensor_bytes = 0;  // from the data section's start to the last tensor's end
 };
 
 // Checks magic, version, that every key and tensor lies inside the file, tensor types, shapes and alignment, and that there is an

@@ -37,7 +37,8 @@ TEST(CheckGguf, NamesTheFileAndTheFault) {
 
 TEST(CheckGguf, RefusesEveryTruncation) {
   std::string whole = TinyGguf().Bytes();
-  for (std::size_t size : {std::size_t{0}, std::size_t{3}, std::size_t{4}, std::size_t{23}, std::size_t{100}, whole.size() / 2, whole.size() - 32}) {
+  for (std::size_t size :
+       {std::size_t{0}, std::size_t{3}, std::size_t{4}, std::size_t{23}, std::size_t{100}, whole.size() / 2, whole.size() - 32}) {
     EXPECT_NE(MessageFor(whole.substr(0, size)), "accepted") << size;
   }
 }
@@ -72,7 +73,9 @@ TEST(CheckGguf, RefusesANegativeEpsilon) {
   EXPECT_NE(MessageFor(bytes).find("rms_epsilon' is -"), std::string::npos) << MessageFor(bytes);
 }
 
-TEST(CheckGguf, SaysWhenTheFileIsMissing) { EXPECT_EQ(CheckGguf("/nowhere/model.gguf").error().code, Code::kNotFound); }
+TEST(CheckGguf, SaysWhenTheFileIsMissing) {
+  EXPECT_EQ(CheckGguf("/nowhere/model.gguf").error().code, Code::kNotFound);
+}
 
 }  // namespace
 }  // namespace nereid::llama

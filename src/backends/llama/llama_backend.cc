@@ -19,15 +19,16 @@ namespace {
 
 constexpr int kContextTokensDefault = 8192, kSequencesMax = 64;
 
-Result<std::int64_t> Parameter(const inference::ModelConfig& config, std::string_view name, std::int64_t otherwise, std::int64_t low, std::int64_t high) {
+Result<std::int64_t> Parameter(const inference::ModelConfig& config, std::string_view name, std::int64_t otherwise, std::int64_t low,
+                               std::int64_t high) {
   auto it = config.parameters().find(std::string(name));
   if (it == config.parameters().end()) return otherwise;
   const std::string& text = it->second.string_value();
   std::int64_t value = 0;
   auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failure == std::errc() && end == text.data() + text.size() && value >= low && value <= high) return value;
-  return Error(Code::kInvalidArgument, fmt::format("parameter '{}' must be a whole number between {} and {}, it is '{}'", name, low, high, text),
-               "invalid_config");
+  return Error(Code::kInvalidArgument,
+               fmt::format("parameter '{}' must be a whole number between {} and {}, it is '{}'", name, low, high, text), "invalid_config");
 }
 
 Result<EngineLimits> ReadLimits(const inference::ModelConfig& config, int training_tokens) {
@@ -51,7 +52,9 @@ Result<EngineLimits> ReadLimits(const inference::ModelConfig& config, int traini
 class LlamaModel final : public BackendModel {
  public:
   explicit LlamaModel(std::unique_ptr<LlamaGenerator> generator) : generator_(std::move(generator)) {}
-  Result<std::unique_ptr<ModelInstance>> CreateInstance(const InstanceSpec&) override { return std::make_unique<TextInstance>(*generator_); }
+  Result<std::unique_ptr<ModelInstance>> CreateInstance(const InstanceSpec&) override {
+    return std::make_unique<TextInstance>(*generator_);
+  }
   TextGenerator* text_generator() override { return generator_.get(); }
 
  private:
@@ -72,7 +75,8 @@ class LlamaBackend final : public Backend {
     TRY_DO(FindModelFile(files, config.default_model_filename()));
     if (config.max_batch_size() > 0) {
       return Error(Code::kInvalidArgument,
-                   fmt::format("model '{}': max_batch_size is {}, but the backend llama batches by itself and needs 0", files.model_name, config.max_batch_size()),
+                   fmt::format("model '{}': max_batch_size is {}, but the backend llama batches by itself and needs 0", files.model_name,
+                               config.max_batch_size()),
                    "invalid_config");
     }
     if (config.backend().empty()) config.set_backend("llama");
@@ -110,7 +114,8 @@ class LlamaBackend final : public Backend {
     TRY(std::unique_ptr<CacheContext> cache, CacheContext::Make(runtime_, *weights, size));
     Result<std::unique_ptr<ChatTemplate>> chat = ChatTemplate::Of(weights->model());
     if (!chat) LOG_WARNING("model '{}': {}: chats are refused, completions work", files.model_name, chat.error().message);
-    return std::make_unique<LlamaModel>(std::make_unique<LlamaGenerator>(std::move(weights), std::move(chat), std::move(cache), limits, files.model_name));
+    return std::make_unique<LlamaModel>(
+        std::make_unique<LlamaGenerator>(std::move(weights), std::move(chat), std::move(cache), limits, files.model_name));
   }
 
   const std::shared_ptr<Runtime> runtime_;
@@ -119,6 +124,8 @@ class LlamaBackend final : public Backend {
 }  // namespace
 }  // namespace llama
 
-std::unique_ptr<Backend> MakeLlamaBackend(const BackendWorld& world) { return std::make_unique<llama::LlamaBackend>(world); }
+std::unique_ptr<Backend> MakeLlamaBackend(const BackendWorld& world) {
+  return std::make_unique<llama::LlamaBackend>(world);
+}
 
 }  // namespace nereid

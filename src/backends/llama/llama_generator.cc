@@ -17,10 +17,12 @@ void Refuse(TextReceiver& receiver, Status status) {
 }
 
 std::unexpected<Status> TooLong(int context_tokens, std::string_view prompt_tokens, bool chat) {
-  return Error(Code::kInvalidArgument,
-               fmt::format("This model's maximum context length is {} tokens. However, your {} resulted in {} tokens. Please reduce the length of the {}.",
-                           context_tokens, chat ? "messages" : "prompt", prompt_tokens, chat ? "messages" : "prompt"),
-               "context_length_exceeded");
+  return Error(
+      Code::kInvalidArgument,
+      fmt::format(
+          "This model's maximum context length is {} tokens. However, your {} resulted in {} tokens. Please reduce the length of the {}.",
+          context_tokens, chat ? "messages" : "prompt", prompt_tokens, chat ? "messages" : "prompt"),
+      "context_length_exceeded");
 }
 
 // Choices of one request draw differently, the same request with the same seed alike.
@@ -38,8 +40,8 @@ std::uint32_t SeedOf(const Sampling& sampling, std::size_t choice) {
 
 }  // namespace
 
-LlamaGenerator::LlamaGenerator(std::unique_ptr<Weights> weights, Result<std::unique_ptr<ChatTemplate>> chat, std::unique_ptr<CacheContext> cache,
-                               const EngineLimits& limits, std::string_view name)
+LlamaGenerator::LlamaGenerator(std::unique_ptr<Weights> weights, Result<std::unique_ptr<ChatTemplate>> chat,
+                               std::unique_ptr<CacheContext> cache, const EngineLimits& limits, std::string_view name)
     : limits_(limits),
       weights_(std::move(weights)),
       chat_(std::move(chat)),
@@ -96,12 +98,14 @@ Result<Nothing> LlamaGenerator::Check(const TextRequest& request) const {
   if (request.n < 1 || request.n > limits_.sequences) {
     return Error(Code::kInvalidArgument, fmt::format("n must be between 1 and {}", limits_.sequences), "invalid_value");
   }
-  if (request.max_tokens && *request.max_tokens < 0) return Error(Code::kInvalidArgument, "max_tokens must not be negative", "invalid_value");
+  if (request.max_tokens && *request.max_tokens < 0)
+    return Error(Code::kInvalidArgument, "max_tokens must not be negative", "invalid_value");
   return Sampler::Check(request.sampling, weights_->vocabulary());
 }
 
 Result<std::vector<Token>> LlamaGenerator::Fitting(std::vector<Token> tokens, bool chat) const {
-  if (static_cast<int>(tokens.size()) >= limits_.context_tokens) return TooLong(limits_.context_tokens, std::to_string(tokens.size()), chat);
+  if (static_cast<int>(tokens.size()) >= limits_.context_tokens)
+    return TooLong(limits_.context_tokens, std::to_string(tokens.size()), chat);
   if (tokens.empty()) return Error(Code::kInvalidArgument, "the prompt is empty", "invalid_value");
   return tokens;
 }
@@ -112,7 +116,8 @@ Result<std::vector<Token>> LlamaGenerator::Prompt(TextRequest& request) const {
   if (!request.prompt_tokens.empty()) {
     for (Token token : request.prompt_tokens) {
       if (token >= 0 && token < vocabulary.size()) continue;
-      return Error(Code::kInvalidArgument, fmt::format("prompt token {} is not between 0 and {}", token, vocabulary.size() - 1), "invalid_value");
+      return Error(Code::kInvalidArgument, fmt::format("prompt token {} is not between 0 and {}", token, vocabulary.size() - 1),
+                   "invalid_value");
     }
     return Fitting(request.prompt_tokens, false);
   }
@@ -127,7 +132,8 @@ Result<std::vector<Token>> LlamaGenerator::Prompt(TextRequest& request) const {
   const std::string& text = chat ? rendered : request.prompt ? *request.prompt : rendered;
   // Too long however well it is packed: not worth the tokenizer's time.
   std::size_t tokens_min = text.size() / vocabulary.piece_bytes_max();
-  if (tokens_min > static_cast<std::size_t>(limits_.context_tokens)) return TooLong(limits_.context_tokens, fmt::format("more than {}", tokens_min), chat);
+  if (tokens_min > static_cast<std::size_t>(limits_.context_tokens))
+    return TooLong(limits_.context_tokens, fmt::format("more than {}", tokens_min), chat);
   TRY(std::vector<Token> tokens, vocabulary.Tokenize(text));
   return Fitting(std::move(tokens), chat);
 }

@@ -40,7 +40,7 @@ class LlamaGenerator final : public TextGenerator {
   Result<std::vector<Token>> Prompt(TextRequest& request) const;
   Result<std::vector<Token>> Fitting(std::vector<Token> tokens, bool chat) const;
 
-  const EngineLimits limits_;                              // set once
+  const EngineLimits limits_;  // set once
   const std::unique_ptr<Weights> weights_;
   const Result<std::unique_ptr<ChatTemplate>> chat_;
   const std::shared_ptr<Signal> signal_;
@@ -49,8 +49,8 @@ class LlamaGenerator final : public TextGenerator {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Arrival> arrivals_;                           // guarded by mutex_; bounded by the waiting room
-  bool stopping_ = false;                                  // guarded by mutex_
+  std::deque<Arrival> arrivals_;  // guarded by mutex_; bounded by the waiting room
+  bool stopping_ = false;         // guarded by mutex_
   std::thread thread_;
 };
 

@@ -33,11 +33,14 @@ Result<fs::path> FindModelFile(const ModelFiles& files, std::string_view default
     if (found.size() == 1) return found.front();
     if (found.size() > 1) {
       return Error(Code::kInvalidArgument,
-                   fmt::format("{} has {} .gguf files and none is called model.gguf: say which in default_model_filename", folder.string(), found.size()),
+                   fmt::format("{} has {} .gguf files and none is called model.gguf: say which in default_model_filename", folder.string(),
+                               found.size()),
                    "broken_model");
     }
   }
-  return Error(Code::kNotFound, fmt::format("no {} in {}", default_name.empty() ? "model.gguf" : default_name, files.version_folder.string()), "broken_model");
+  return Error(Code::kNotFound,
+               fmt::format("no {} in {}", default_name.empty() ? "model.gguf" : default_name, files.version_folder.string()),
+               "broken_model");
 }
 
 }  // namespace nereid::llama

@@ -51,10 +51,16 @@ Runtime::Runtime(ComputeArbiter* arbiter, int cores)
       arbiter_(arbiter == nullptr ? own_arbiter_.get() : arbiter),
       pool_(NewPool(threads_)) {}
 
-Runtime::~Runtime() { ggml_threadpool_free(pool_); }
+Runtime::~Runtime() {
+  ggml_threadpool_free(pool_);
+}
 
-void Runtime::Attach(llama_context* context) const { llama_attach_threadpool(context, pool_, pool_); }
+void Runtime::Attach(llama_context* context) const {
+  llama_attach_threadpool(context, pool_, pool_);
+}
 
-std::string TakeLlamaError() { return std::exchange(first_error, {}); }
+std::string TakeLlamaError() {
+  return std::exchange(first_error, {});
+}
 
 }  // namespace nereid::llama

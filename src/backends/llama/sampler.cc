@@ -30,15 +30,19 @@ Result<Nothing> Sampler::Check(const Sampling& sampling, const Vocabulary& vocab
   if (!within(sampling.presence_penalty, -100, 100)) return refuse("presence_penalty", "between -100 and 100");
   if (!within(sampling.repeat_penalty, 1e-3, 100)) return refuse("repeat_penalty", "between 0.001 and 100");
   for (const auto& [token, bias] : sampling.logit_bias) {
-    if (token < 0 || token >= vocabulary.size()) return refuse("logit_bias", fmt::format("of tokens between 0 and {}", vocabulary.size() - 1));
+    if (token < 0 || token >= vocabulary.size())
+      return refuse("logit_bias", fmt::format("of tokens between 0 and {}", vocabulary.size() - 1));
     if (std::isnan(bias)) return refuse("logit_bias", "a number");
   }
   return Nothing{};
 }
 
-void Sampler::Free::operator()(llama_sampler* chain) const { llama_sampler_free(chain); }
+void Sampler::Free::operator()(llama_sampler* chain) const {
+  llama_sampler_free(chain);
+}
 
-Sampler::Sampler(const Sampling& sampling, std::uint32_t seed, std::span<const Token> prompt, int window_tokens, const Vocabulary& vocabulary) {
+Sampler::Sampler(const Sampling& sampling, std::uint32_t seed, std::span<const Token> prompt, int window_tokens,
+                 const Vocabulary& vocabulary) {
   bool greedy = sampling.temperature <= 0;
   if (greedy && !Penalises(sampling)) return;
   llama_sampler_chain_params params = llama_sampler_chain_default_params();
@@ -46,7 +50,8 @@ Sampler::Sampler(const Sampling& sampling, std::uint32_t seed, std::span<const T
   chain_.reset(llama_sampler_chain_init(params));
   auto add = [this](llama_sampler* next) { llama_sampler_chain_add(chain_.get(), next); };
   if (sampling.repeat_penalty != 1.0) {
-    llama_sampler* repeat = llama_sampler_init_penalties(vocabulary.size(), kRepeatWindowTokens, static_cast<float>(sampling.repeat_penalty), 0, 0);
+    llama_sampler* repeat =
+        llama_sampler_init_penalties(vocabulary.size(), kRepeatWindowTokens, static_cast<float>(sampling.repeat_penalty), 0, 0);
     for (Token token : prompt.last(std::min<std::size_t>(prompt.size(), kRepeatWindowTokens))) llama_sampler_accept(repeat, token);
     add(repeat);
   }
@@ -78,7 +83,8 @@ Token Sampler::Sample(std::span<const float> logits) {
   return token;
 }
 
-LogitBias::LogitBias(const Sampling& sampling, bool ignore_end, const Vocabulary& vocabulary) : biases_(sampling.logit_bias.begin(), sampling.logit_bias.end()) {
+LogitBias::LogitBias(const Sampling& sampling, bool ignore_end, const Vocabulary& vocabulary)
+    : biases_(sampling.logit_bias.begin(), sampling.logit_bias.end()) {
   constexpr float kNever = -std::numeric_limits<float>::infinity();
   for (Token token : vocabulary.suppressed()) biases_.emplace_back(token, kNever);
   if (!ignore_end) return;

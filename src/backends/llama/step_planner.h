@@ -20,8 +20,8 @@ struct PlannedRow {
 };
 
 struct StepBudget {
-  int tokens = 512;         // in one step
-  int mixed_tokens = 128;   // of prompts, in a step that also generates: bounds what a long prompt adds to others' token times
+  int tokens = 512;           // in one step
+  int mixed_tokens = 128;     // of prompts, in a step that also generates: bounds what a long prompt adds to others' token times
   int chunk_tokens_min = 16;  // smaller pieces of prompts make the matrix products inefficient
 };
 
@@ -29,7 +29,7 @@ struct StepBudget {
 std::vector<PlannedRow> PlanStep(std::span<const PlanRow> rows, const StepBudget& budget);
 
 struct VictimRow {
-  int cells = 0;        // that would come free
+  int cells = 0;  // that would come free
   bool paused = false;
 };
 

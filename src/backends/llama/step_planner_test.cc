@@ -4,20 +4,30 @@
 
 namespace nereid::llama {
 
-std::ostream& operator<<(std::ostream& out, const PlannedRow& row) { return out << "row " << row.row << ": " << row.tokens; }
+std::ostream& operator<<(std::ostream& out, const PlannedRow& row) {
+  return out << "row " << row.row << ": " << row.tokens;
+}
 
 namespace {
 
 using Plan = std::vector<PlannedRow>;
 constexpr StepBudget kBudget{.tokens = 100, .mixed_tokens = 40, .chunk_tokens_min = 10};
 
-Plan PlanOf(std::vector<PlanRow> rows) { return PlanStep(rows, kBudget); }
+Plan PlanOf(std::vector<PlanRow> rows) {
+  return PlanStep(rows, kBudget);
+}
 
-TEST(StepPlanner, PutsGeneratingRowsBeforePrompts) { EXPECT_EQ(PlanOf({{30}, {1}, {1}}), (Plan{{1, 1}, {2, 1}, {0, 30}})); }
+TEST(StepPlanner, PutsGeneratingRowsBeforePrompts) {
+  EXPECT_EQ(PlanOf({{30}, {1}, {1}}), (Plan{{1, 1}, {2, 1}, {0, 30}}));
+}
 
-TEST(StepPlanner, GivesALonePromptTheWholeBudget) { EXPECT_EQ(PlanOf({{5000}}), (Plan{{0, 100}})); }
+TEST(StepPlanner, GivesALonePromptTheWholeBudget) {
+  EXPECT_EQ(PlanOf({{5000}}), (Plan{{0, 100}}));
+}
 
-TEST(StepPlanner, BoundsPromptsBesideGeneratingRows) { EXPECT_EQ(PlanOf({{5000}, {1}}), (Plan{{1, 1}, {0, 40}})); }
+TEST(StepPlanner, BoundsPromptsBesideGeneratingRows) {
+  EXPECT_EQ(PlanOf({{5000}, {1}}), (Plan{{1, 1}, {0, 40}}));
+}
 
 TEST(StepPlanner, SharesAmongPromptsAndPassesOnWhatAShortOneLeaves) {
   EXPECT_EQ(PlanOf({{20}, {5000}, {5000}}), (Plan{{0, 20}, {1, 40}, {2, 40}}));
@@ -30,7 +40,9 @@ TEST(StepPlanner, LetsTheYoungestWaitRatherThanCutTinyChunks) {
   EXPECT_EQ(plan.back(), (PlannedRow{9, 10}));
 }
 
-TEST(StepPlanner, LeavesPausedAndIdleRowsOut) { EXPECT_EQ(PlanOf({{1, true}, {50, true}, {0}, {1}}), (Plan{{3, 1}})); }
+TEST(StepPlanner, LeavesPausedAndIdleRowsOut) {
+  EXPECT_EQ(PlanOf({{1, true}, {50, true}, {0}, {1}}), (Plan{{3, 1}}));
+}
 
 TEST(StepPlanner, NeverPlansMoreThanTheBudget) {
   int tokens = 0;

@@ -45,6 +45,8 @@ std::string StopMatcher::Append(std::string_view text) {
   return shown;
 }
 
-std::string StopMatcher::Finish() { return std::exchange(held_, {}); }
+std::string StopMatcher::Finish() {
+  return std::exchange(held_, {});
+}
 
 }  // namespace nereid::llama

@@ -137,7 +137,8 @@ class ExecutionReceiver final : public TextReceiver {
 Result<std::string> OneText(const Tensor& tensor) {
   TRY(std::vector<std::string_view> elements, SplitBytes(tensor.data.view()));
   if (elements.size() == 1) return std::string(elements.front());
-  return Error(Code::kInvalidArgument, fmt::format("input '{}' must have exactly one element, it has {}", tensor.name, elements.size()), "invalid_value");
+  return Error(Code::kInvalidArgument, fmt::format("input '{}' must have exactly one element, it has {}", tensor.name, elements.size()),
+               "invalid_value");
 }
 
 }  // namespace

@@ -50,11 +50,8 @@ bool TextJob::paused() {
 
 bool TextJob::Push(TextEvent& event, const std::shared_ptr<Signal>& signal) {
   switch (receiver_->Push(std::move(event))) {
-    case Pushed::kTaken:
-      return true;
-    case Pushed::kGone:
-      closed_ = true;
-      return false;
+    case Pushed::kTaken: return true;
+    case Pushed::kGone: closed_ = true; return false;
     case Pushed::kFull:
       room_ = std::make_shared<std::atomic<bool>>(false);
       receiver_->OnRoom([room = room_, signal] {

@@ -32,9 +32,9 @@ struct Choice {
   Utf8Filter utf8;
   StopMatcher matcher;
 
-  std::string ready;                   // text that the receiver has not taken yet
+  std::string ready;  // text that the receiver has not taken yet
   std::optional<FinishReason> finish;
-  bool reported = false;               // the receiver took the finish
+  bool reported = false;  // the receiver took the finish
 };
 
 // Places that waiting requests take; bounded.
@@ -64,8 +64,8 @@ class TextJob {
   std::vector<Choice> choices;
 
   // ---- the engine's
-  bool forked = false;       // the choices have parted
-  int prompt_computed = 0;   // tokens, at most; of a prompt that is computed again after its cells were taken, counted once
+  bool forked = false;      // the choices have parted
+  int prompt_computed = 0;  // tokens, at most; of a prompt that is computed again after its cells were taken, counted once
 
   int tokens(const Choice& choice) const { return static_cast<int>(prompt.size() + choice.generated.size()); }
   // Of `choice`, `count` tokens from `from` on, which lie either all in the prompt or all behind it, unless copied to `room`.

@@ -6,12 +6,12 @@
 namespace nereid::llama {
 namespace {
 
-constexpr int kGeneratingTokensMax = 16;                   // steps up to here are governed
+constexpr int kGeneratingTokensMax = 16;  // steps up to here are governed
 constexpr int kIntervalStepsMin = 8, kIntervalStepsMax = 512;
 constexpr int kTrialSteps = 3, kComparableSteps = 4;
-constexpr double kBetter = 0.85;                           // of the steady duration, to be worth a change
-constexpr double kHopeless = 1.5;                          // ends a trial at its first step
-constexpr double kSuddenlySlow = 2;                        // times the best duration seen: try others now
+constexpr double kBetter = 0.85;     // of the steady duration, to be worth a change
+constexpr double kHopeless = 1.5;    // ends a trial at its first step
+constexpr double kSuddenlySlow = 2;  // times the best duration seen: try others now
 
 }  // namespace
 

@@ -27,15 +27,15 @@ class ThreadGovernor {
   void EndTrial(bool better);
 
   // Levels halve: all, a half, a quarter, ... one.
-  std::vector<int> levels_;   // set once, most threads first
-  int level_ = 0;             // in use
-  int trial_ = -1;            // being tried, or -1
+  std::vector<int> levels_;  // set once, most threads first
+  int level_ = 0;            // in use
+  int trial_ = -1;           // being tried, or -1
   bool try_more_next_ = false;
-  int tokens_ = 0;            // means are comparable only among steps of about this size
+  int tokens_ = 0;  // means are comparable only among steps of about this size
   Mean steady_, tried_;
-  double best_ns_ = 0;        // of steady_'s mean at this level and size
-  int until_trial_ = 0;       // steps
-  int interval_ = 0;          // steps
+  double best_ns_ = 0;   // of steady_'s mean at this level and size
+  int until_trial_ = 0;  // steps
+  int interval_ = 0;     // steps
 };
 
 }  // namespace nereid::llama

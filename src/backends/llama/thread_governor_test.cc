@@ -20,8 +20,12 @@ int PercentWith(ThreadGovernor& governor, int threads, const Machine& machine, i
   return with * 100 / steps;
 }
 
-Millis Idle(int threads) { return Millis(100 / threads); }
-Millis Busy(int threads) { return Millis(threads == 1 ? 150 : 900); }
+Millis Idle(int threads) {
+  return Millis(100 / threads);
+}
+Millis Busy(int threads) {
+  return Millis(threads == 1 ? 150 : 900);
+}
 
 TEST(ThreadGovernor, StaysWithAllThreadsOnAnIdleMachine) {
   ThreadGovernor governor(2);

@@ -111,7 +111,8 @@ class TinyGguf {
     }
     Put(tensors_, std::uint32_t{GGML_TYPE_F32});
     Put(tensors_, std::uint64_t{data_.size()});
-    for (std::uint64_t i = 0; i < elements; ++i) Put(data_, ones ? 1.0f : static_cast<float>(static_cast<int>(random_() % 2001) - 1000) / 4000.0f);
+    for (std::uint64_t i = 0; i < elements; ++i)
+      Put(data_, ones ? 1.0f : static_cast<float>(static_cast<int>(random_() % 2001) - 1000) / 4000.0f);
     data_.resize((data_.size() + 31) / 32 * 32);
   }
 

@@ -17,7 +17,8 @@ Vocabulary::Vocabulary(const llama_vocab* vocab) : vocab_(vocab), size_(llama_vo
     if (llama_vocab_is_eog(vocab_, token)) end_tokens_.push_back(token);
   }
   std::int32_t count = 0;
-  if (const llama_token* tokens = llama_vocab_get_suppress_tokens(vocab_, &count); tokens != nullptr) suppressed_.assign(tokens, tokens + count);
+  if (const llama_token* tokens = llama_vocab_get_suppress_tokens(vocab_, &count); tokens != nullptr)
+    suppressed_.assign(tokens, tokens + count);
 }
 
 Result<std::vector<Token>> Vocabulary::Tokenize(std::string_view text) const {
@@ -55,13 +56,19 @@ std::string Vocabulary::Text(std::span<const Token> tokens) const {
   return text;
 }
 
-bool Vocabulary::EndsGeneration(Token token) const { return llama_vocab_is_eog(vocab_, token); }
+bool Vocabulary::EndsGeneration(Token token) const {
+  return llama_vocab_is_eog(vocab_, token);
+}
 
 Weights::Weights(llama_model* model) : model_(model), vocabulary_(llama_model_get_vocab(model)) {}
 
-Weights::~Weights() { llama_model_free(model_); }
+Weights::~Weights() {
+  llama_model_free(model_);
+}
 
-int Weights::training_context_tokens() const { return llama_model_n_ctx_train(model_); }
+int Weights::training_context_tokens() const {
+  return llama_model_n_ctx_train(model_);
+}
 
 Result<std::unique_ptr<Weights>> Weights::Load(const std::filesystem::path& file) {
   llama_model_params params = llama_model_default_params();
