@@ -21,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     if (Inspect(bytes, sequence, record) != SlotState::kValid) continue;
     std::size_t texts = PublicModel(record).size() + TargetName(record).size() + TaskName(record).size();
-    if (texts > sizeof(record.texts) || TaskName(record).data() + TaskName(record).size() > record.texts.data() + record.texts.size()) std::abort();
+    if (texts > sizeof(record.texts) || TaskName(record).data() + TaskName(record).size() > record.texts.data() + record.texts.size())
+      std::abort();
     Seal seal = SealOf(record);
     if (EncodeSeal(seal).input != record.input) std::abort();
     bytes[100] = static_cast<char>(bytes[100] ^ 1);

@@ -18,7 +18,9 @@ constexpr std::size_t kNameBytesMax = 200;
 constexpr std::size_t kKeysMax = 100'000;
 constexpr Millis kChangePoll{1}, kChangeWait{5'000};
 
-std::unexpected<Status> UnknownKey() { return Error(Code::kNotFound, "There is no such key", "key_not_found"); }
+std::unexpected<Status> UnknownKey() {
+  return Error(Code::kNotFound, "There is no such key", "key_not_found");
+}
 
 std::string HashText(std::string_view whole) {
   Sha256Digest digest = HashKey(whole);
@@ -43,7 +45,9 @@ Result<Nothing> CheckName(std::string_view name) {
   return Nothing{};
 }
 
-WallTime WholeMicros(WallTime at) { return std::chrono::time_point_cast<WallTime::duration>(std::chrono::floor<Micros>(at)); }
+WallTime WholeMicros(WallTime at) {
+  return std::chrono::time_point_cast<WallTime::duration>(std::chrono::floor<Micros>(at));
+}
 
 }  // namespace
 
@@ -55,10 +59,15 @@ Result<std::unique_ptr<AccountsImpl>> AccountsImpl::Create(Ledger& ledger, KeySt
 }
 
 AccountsImpl::AccountsImpl(Ledger& ledger, KeyStore& store, net::IoThreads& threads, const Clock& clock, std::vector<StoredKey> keys)
-    : ledger_(ledger), store_(store), clock_(clock), published_(std::make_shared<const KeyTable>(keys)), per_thread_(threads, published_.Get()),
+    : ledger_(ledger),
+      store_(store),
+      clock_(clock),
+      published_(std::make_shared<const KeyTable>(keys)),
+      per_thread_(threads, published_.Get()),
       keys_(std::move(keys)) {}
 
-Result<Nothing> AccountsImpl::EnsureAdminKey(KeyStore& store, std::vector<StoredKey>& keys, const std::filesystem::path& state_folder, WallTime now) {
+Result<Nothing> AccountsImpl::EnsureAdminKey(KeyStore& store, std::vector<StoredKey>& keys, const std::filesystem::path& state_folder,
+                                             WallTime now) {
   std::optional<std::string> text = ReadAdminKey(state_folder);
   if (!text) {
     // The file comes first: after a crash in between, the next start finds it and takes its key.
@@ -160,7 +169,8 @@ net::Task<CreatedKey> AccountsImpl::CreateAlone(KeySpec spec) {
   CO_TRY_DO(co_await Enter());
   CreatedKey created;
   created.secret = NewKey();
-  created.record = {KeyId(ParseKey(created.secret)->name), std::move(spec.name), std::move(spec.scopes), WholeMicros(clock_.Wall()), spec.expires_at};
+  created.record = {KeyId(ParseKey(created.secret)->name), std::move(spec.name), std::move(spec.scopes), WholeMicros(clock_.Wall()),
+                    spec.expires_at};
   StoredKey stored;
   stored.record = created.record;
   stored.secret_sha256 = HashText(created.secret);
@@ -204,7 +214,9 @@ net::Task<KeyRecord> AccountsImpl::Get(std::string id) {
   co_return UnknownKey();
 }
 
-net::Task<Nothing> AccountsImpl::Delete(std::string id) { return net::Shielded(DeleteAlone(std::move(id))); }
+net::Task<Nothing> AccountsImpl::Delete(std::string id) {
+  return net::Shielded(DeleteAlone(std::move(id)));
+}
 
 net::Task<Nothing> AccountsImpl::DeleteAlone(std::string id) {
   CO_TRY_DO(co_await Enter());
@@ -216,7 +228,8 @@ net::Task<Nothing> AccountsImpl::DeleteAlone(std::string id) {
       if (key.record.id != id || key.revoked_at) continue;
       done = Nothing{};
       // The admin key of the state folder is what remains when all others are gone, so an admin key always remains.
-      if (key.bootstrap) done = Error(Code::kConflict, "The server's own admin key is the last one and cannot be deleted", "last_admin_key");
+      if (key.bootstrap)
+        done = Error(Code::kConflict, "The server's own admin key is the last one and cannot be deleted", "last_admin_key");
     }
   }
   if (done) done = co_await store_.RevokeKey(id, now);

@@ -33,7 +33,8 @@ class AccountsImpl final : public Accounts, public KeyAdmin {
 
  private:
   AccountsImpl(Ledger& ledger, KeyStore& store, net::IoThreads& threads, const Clock& clock, std::vector<StoredKey> keys);
-  static Result<Nothing> EnsureAdminKey(KeyStore& store, std::vector<StoredKey>& keys, const std::filesystem::path& state_folder, WallTime now);
+  static Result<Nothing> EnsureAdminKey(KeyStore& store, std::vector<StoredKey>& keys, const std::filesystem::path& state_folder,
+                                        WallTime now);
 
   net::Task<CreatedKey> CreateAlone(KeySpec spec);
   net::Task<Nothing> DeleteAlone(std::string id);
@@ -49,8 +50,8 @@ class AccountsImpl final : public Accounts, public KeyAdmin {
   net::PerThread<KeyTable> per_thread_;
 
   mutable std::mutex mutex_;
-  std::vector<StoredKey> keys_;         // guarded by mutex_
-  bool changing_ = false;               // guarded by mutex_
+  std::vector<StoredKey> keys_;  // guarded by mutex_
+  bool changing_ = false;        // guarded by mutex_
 };
 
 }  // namespace nereid::accounts

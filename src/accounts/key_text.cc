@@ -10,7 +10,9 @@ namespace {
 constexpr std::string_view kAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 static_assert(kAlphabet.size() == 62);
 
-bool IsAlphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+bool IsAlphanumeric(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
 
 std::string RandomBase62(std::size_t size) {
   std::string text;
@@ -55,9 +57,15 @@ Result<KeyText> ParseAuthorization(std::string_view value) {
   return *key;
 }
 
-std::string NewKey() { return std::string(kKeyPrefix) + RandomBase62(kNameChars + kSecretChars); }
-std::string KeyId(std::string_view name) { return "key_" + std::string(name); }
-Sha256Digest HashKey(std::string_view whole) { return Sha256(whole); }
+std::string NewKey() {
+  return std::string(kKeyPrefix) + RandomBase62(kNameChars + kSecretChars);
+}
+std::string KeyId(std::string_view name) {
+  return "key_" + std::string(name);
+}
+Sha256Digest HashKey(std::string_view whole) {
+  return Sha256(whole);
+}
 
 bool SameDigest(const Sha256Digest& a, const Sha256Digest& b) {
   unsigned difference = 0;

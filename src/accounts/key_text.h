@@ -15,7 +15,7 @@ inline constexpr std::size_t kNameChars = 11;    // "key_" and it are 15 bytes, 
 inline constexpr std::size_t kSecretChars = 33;  // 196 bits
 
 struct KeyText {
-  std::string_view name;   // within the whole text
+  std::string_view name;  // within the whole text
   std::string_view whole;
 };
 

@@ -28,8 +28,9 @@ NanoUsd Rounded(Wide sum) {
 Amount AmountOf(const TokenUsage& usage, const Price& price) {
   if (price.unpriced) return {0, true};
   Wide sum = 0;
-  for (Wide part : {Product(usage.input, price.input), Product(usage.cache_read, price.cache_read), Product(usage.cache_write, price.cache_write),
-                    Product(usage.output, price.output), Product(usage.reasoning, price.reasoning)}) {
+  for (Wide part :
+       {Product(usage.input, price.input), Product(usage.cache_read, price.cache_read), Product(usage.cache_write, price.cache_write),
+        Product(usage.output, price.output), Product(usage.reasoning, price.reasoning)}) {
     sum = part > kWideMax - sum ? kWideMax : sum + part;
   }
   return {Rounded(sum), false};

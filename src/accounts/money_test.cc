@@ -10,7 +10,9 @@ constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
 Price PriceOf(NanoUsdPerMillion input, NanoUsdPerMillion output) {
   return {.unpriced = false, .input = input, .cache_read = input, .cache_write = input, .output = output, .reasoning = output};
 }
-TokenUsage Tokens(std::int64_t input, std::int64_t output) { return {.input = input, .output = output}; }
+TokenUsage Tokens(std::int64_t input, std::int64_t output) {
+  return {.input = input, .output = output};
+}
 
 TEST(AmountOf, IsExactForTheContractsPrices) {
   // $0.003 and $0.008 a thousand tokens are $3 and $8 a million.

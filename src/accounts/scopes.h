@@ -11,8 +11,8 @@
 namespace nereid::accounts {
 
 struct Rights {
-  std::uint32_t scopes = 0;               // bits of Scope
-  std::vector<std::string> model_globs;   // empty: every model
+  std::uint32_t scopes = 0;              // bits of Scope
+  std::vector<std::string> model_globs;  // empty: every model
 };
 
 // "chat", "embeddings", "models", "infer", "batch", "admin", "model:<glob>". kInvalidArgument names what it does not know; at least one

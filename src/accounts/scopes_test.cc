@@ -11,7 +11,9 @@ Principal Holder(std::vector<std::string> scopes) {
   Rights rights = *ParseScopes(scopes);
   return {1, "key_x", rights.scopes, rights.model_globs, false};
 }
-bool MayGrant(std::vector<std::string> own, std::vector<std::string> wanted) { return CheckGrant(Holder(own), *ParseScopes(wanted)).has_value(); }
+bool MayGrant(std::vector<std::string> own, std::vector<std::string> wanted) {
+  return CheckGrant(Holder(own), *ParseScopes(wanted)).has_value();
+}
 
 TEST(GlobMatches, StarIsAnyTextAndTheRestIsItself) {
   EXPECT_TRUE(GlobMatches("gpt-*", "gpt-4.1"));

@@ -14,7 +14,9 @@ const EVP_MD* Algorithm() {
   return algorithm;
 }
 
-EVP_MD_CTX* Context(void* context) { return static_cast<EVP_MD_CTX*>(context); }
+EVP_MD_CTX* Context(void* context) {
+  return static_cast<EVP_MD_CTX*>(context);
+}
 
 }  // namespace
 
@@ -23,9 +25,13 @@ Sha256Stream::Sha256Stream() : context_(EVP_MD_CTX_new()) {
   NEREID_CHECK(EVP_DigestInit_ex2(Context(context_), Algorithm(), nullptr) == 1);
 }
 
-Sha256Stream::~Sha256Stream() { EVP_MD_CTX_free(Context(context_)); }
+Sha256Stream::~Sha256Stream() {
+  EVP_MD_CTX_free(Context(context_));
+}
 
-void Sha256Stream::Add(std::string_view bytes) { NEREID_CHECK(EVP_DigestUpdate(Context(context_), bytes.data(), bytes.size()) == 1); }
+void Sha256Stream::Add(std::string_view bytes) {
+  NEREID_CHECK(EVP_DigestUpdate(Context(context_), bytes.data(), bytes.size()) == 1);
+}
 
 Sha256Digest Sha256Stream::Finish() {
   Sha256Digest digest;

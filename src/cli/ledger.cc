@@ -12,7 +12,9 @@
 namespace nereid {
 namespace {
 
-void ShowProgress(std::uint64_t done, std::uint64_t all) { fmt::print(stderr, "{} of {} records\n", done, all); }
+void ShowProgress(std::uint64_t done, std::uint64_t all) {
+  fmt::print(stderr, "{} of {} records\n", done, all);
+}
 
 int Fail(const Status& status) {
   fmt::print(stderr, "nereid ledger: {}{}{}\n", status.message, status.detail.empty() ? "" : ": ", status.detail);
@@ -22,8 +24,8 @@ int Fail(const Status& status) {
 int Verify(const std::string& folder) {
   Result<store::VerifyReport> report = store::VerifyLedger(folder, ShowProgress);
   if (!report) return Fail(report.error());
-  fmt::print("{} records: {} reservations ({} open), {} settlements, {} seals, {} records not yet sealed\n", report->records, report->reserves,
-             report->open, report->settlements, report->seals, report->unsealed);
+  fmt::print("{} records: {} reservations ({} open), {} settlements, {} seals, {} records not yet sealed\n", report->records,
+             report->reserves, report->open, report->settlements, report->seals, report->unsealed);
   if (report->torn_end) fmt::print("the last store was cut by a crash; the next start erases it\n");
   if (report->problems.empty()) {
     fmt::print("the ledger is whole\n");
@@ -34,7 +36,8 @@ int Verify(const std::string& folder) {
 }
 
 std::string Text(const store::Totals& totals) {
-  return fmt::format("{} rows, {} tokens, cost ${}, charge ${}", totals.rows, totals.tokens, FormatUsd(totals.cost, 9), FormatUsd(totals.charge, 9));
+  return fmt::format("{} rows, {} tokens, cost ${}, charge ${}", totals.rows, totals.tokens, FormatUsd(totals.cost, 9),
+                     FormatUsd(totals.charge, 9));
 }
 
 int Rebuild(const std::string& folder) {

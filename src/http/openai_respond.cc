@@ -45,7 +45,8 @@ net::Task<Nothing> RespondOpenAiError(net::Exchange& exchange, OpenAiError error
 
 net::Task<Nothing> RespondOpenAiStatus(net::Exchange& exchange, const Status& status, std::string param, std::string request_id) {
   const protocol::WireError& wire = protocol::WireErrorOf(status);
-  OpenAiError error{wire.openai_http, status.message, std::string(wire.openai_type), std::move(param), std::string(protocol::OpenAiCode(status))};
+  OpenAiError error{wire.openai_http, status.message, std::string(wire.openai_type), std::move(param),
+                    std::string(protocol::OpenAiCode(status))};
   return RespondOpenAiError(exchange, std::move(error), std::move(request_id));
 }
 

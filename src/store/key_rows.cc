@@ -78,7 +78,10 @@ Result<std::int64_t> InsertKeyRow(Database& database, const StoredKey& key) {
     if (found) return Error(Code::kConflict, "a key with this id exists", "key_exists");
   }
   TRY(Statement insert, Statement::Prepare(database, kInsert));
-  insert.BindText(1, key.record.id).BindText(2, key.record.name).BindText(3, Lines(key.record.scopes)).Bind(4, ToMicros(key.record.created_at));
+  insert.BindText(1, key.record.id)
+      .BindText(2, key.record.name)
+      .BindText(3, Lines(key.record.scopes))
+      .Bind(4, ToMicros(key.record.created_at));
   if (key.record.expires_at) insert.Bind(5, ToMicros(*key.record.expires_at));
   insert.BindBlob(6, key.secret_sha256).Bind(7, key.bootstrap ? 1 : 0);
   TRY_DO(insert.Run());

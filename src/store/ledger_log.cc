@@ -9,7 +9,9 @@ namespace {
 
 constexpr std::uint64_t kPrefaultRecords = 2048;  // half a megabyte ahead
 
-bool SettlesSomething(std::uint8_t kind) { return kind == kSettleRecord || kind == kAdjustRecord; }
+bool SettlesSomething(std::uint8_t kind) {
+  return kind == kSettleRecord || kind == kAdjustRecord;
+}
 
 }  // namespace
 
@@ -87,7 +89,8 @@ Result<std::uint64_t> LedgerLog::Append(Record record) {
   // The slots that the reservations in flight will need are not given to anything else.
   if (!SettlesSomething(record.kind) && RoomLocked() <= open_reservations_ + 1) {
     TRY_DO(EnsureAhead(lock));
-    if (RoomLocked() <= open_reservations_ + 1) return Error(Code::kUnavailable, "too many requests in flight for the ledger's segments", "ledger_full");
+    if (RoomLocked() <= open_reservations_ + 1)
+      return Error(Code::kUnavailable, "too many requests in flight for the ledger's segments", "ledger_full");
   }
   if (!current_->Holds(next())) {
     TRY_DO(EnsureAhead(lock));

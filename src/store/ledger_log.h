@@ -45,18 +45,18 @@ class LedgerLog {
 
   const std::filesystem::path folder_;
   const std::uint64_t segment_bytes_;
-  std::uint64_t epoch_ = 1;                        // set once
-  SegmentReader reader_;                           // store thread only
-  std::uint64_t sealed_end_ = 0;                   // store thread only: first record that no seal covers
-  Sha256Digest chain_{};                           // store thread only: hash of the last seal
+  std::uint64_t epoch_ = 1;       // set once
+  SegmentReader reader_;          // store thread only
+  std::uint64_t sealed_end_ = 0;  // store thread only: first record that no seal covers
+  Sha256Digest chain_{};          // store thread only: hash of the last seal
 
   std::mutex mutex_;
-  std::condition_variable created_;                // signalled when creating_ ends
-  bool creating_ = false;                          // guarded by mutex_: the store thread is making ahead_
-  std::shared_ptr<Segment> current_, ahead_;       // guarded by mutex_
-  std::vector<std::shared_ptr<Segment>> filled_;   // guarded by mutex_: full but not yet synced
-  std::uint64_t open_reservations_ = 0;            // guarded by mutex_
-  std::atomic<std::uint64_t> next_{0};             // written with mutex_ held
+  std::condition_variable created_;               // signalled when creating_ ends
+  bool creating_ = false;                         // guarded by mutex_: the store thread is making ahead_
+  std::shared_ptr<Segment> current_, ahead_;      // guarded by mutex_
+  std::vector<std::shared_ptr<Segment>> filled_;  // guarded by mutex_: full but not yet synced
+  std::uint64_t open_reservations_ = 0;           // guarded by mutex_
+  std::atomic<std::uint64_t> next_{0};            // written with mutex_ held
   std::atomic<std::uint64_t> synced_{0};
 };
 

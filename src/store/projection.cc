@@ -5,7 +5,7 @@
 namespace nereid::store {
 namespace {
 
-constexpr std::uint64_t kBatch = 20'000;   // records a transaction
+constexpr std::uint64_t kBatch = 20'000;  // records a transaction
 constexpr std::size_t kNamesKept = 65'536;
 
 constexpr std::string_view kReadMarks = "SELECT projected, oldest_open FROM projection";
@@ -83,8 +83,8 @@ Result<Nothing> Projection::Insert(const Record& record) {
   put(record.kind);
   insert_.BindBlob(++at, {reinterpret_cast<const char*>(record.request_id.data()), record.request_id.size()});
   put(record.at_ns / 1000);
-  for (std::int64_t value : {record.key, model, target, task, record.input, record.cache_read, record.cache_write, record.output, record.reasoning,
-                             record.cost, record.charge, record.held, record.latency_ns / 1000}) {
+  for (std::int64_t value : {record.key, model, target, task, record.input, record.cache_read, record.cache_write, record.output,
+                             record.reasoning, record.cost, record.charge, record.held, record.latency_ns / 1000}) {
     put(value);
   }
   put(record.cost_price_version);

@@ -39,8 +39,13 @@ class Projection {
   Result<Totals> Sum();
 
  private:
-  Projection(Database& database, const std::filesystem::path& folder, Statement insert, Statement add_name, Statement find_name, Statement mark)
-      : database_(&database), reader_(folder), insert_(std::move(insert)), add_name_(std::move(add_name)), find_name_(std::move(find_name)),
+  Projection(Database& database, const std::filesystem::path& folder, Statement insert, Statement add_name, Statement find_name,
+             Statement mark)
+      : database_(&database),
+        reader_(folder),
+        insert_(std::move(insert)),
+        add_name_(std::move(add_name)),
+        find_name_(std::move(find_name)),
         mark_(std::move(mark)) {}
   Result<std::int64_t> NameNumber(std::string_view text);
   Result<Nothing> Insert(const Record& record);

@@ -10,7 +10,7 @@
 namespace nereid::store {
 namespace {
 
-constexpr std::size_t kHeadBytes = 8;          // check, magic, format, kind
+constexpr std::size_t kHeadBytes = 8;                // check, magic, format, kind
 constexpr std::size_t kTextLimits[] = {48, 40, 24};  // when all together do not fit
 static_assert(kTextLimits[0] + kTextLimits[1] + kTextLimits[2] == sizeof(Record::texts));
 
@@ -52,7 +52,9 @@ std::uint32_t CheckOf(const Record& record) {
   return Crc32c(reinterpret_cast<const char*>(&record) + sizeof(record.check), kRecordBytes - sizeof(record.check));
 }
 
-std::int64_t UnixNanos(WallTime at) { return std::chrono::duration_cast<Nanos>(at.time_since_epoch()).count(); }
+std::int64_t UnixNanos(WallTime at) {
+  return std::chrono::duration_cast<Nanos>(at.time_since_epoch()).count();
+}
 
 }  // namespace
 
@@ -89,7 +91,9 @@ Record EncodeSeal(const Seal& seal) {
   return record;
 }
 
-Record EncodeEpoch() { return Blank(kEpochRecord); }
+Record EncodeEpoch() {
+  return Blank(kEpochRecord);
+}
 
 void Stamp(Record& record, std::uint64_t sequence, std::uint64_t epoch) {
   record.sequence = sequence;
@@ -108,8 +112,12 @@ SlotState Inspect(const void* bytes, std::uint64_t sequence, Record& out) {
   return whole ? SlotState::kValid : SlotState::kDamaged;
 }
 
-std::string_view PublicModel(const Record& record) { return {record.texts.data(), record.model_size}; }
-std::string_view TargetName(const Record& record) { return {record.texts.data() + record.model_size, record.target_size}; }
+std::string_view PublicModel(const Record& record) {
+  return {record.texts.data(), record.model_size};
+}
+std::string_view TargetName(const Record& record) {
+  return {record.texts.data() + record.model_size, record.target_size};
+}
 std::string_view TaskName(const Record& record) {
   return {record.texts.data() + record.model_size + record.target_size, record.task_size};
 }

@@ -26,13 +26,13 @@ inline constexpr std::uint8_t kRecovered = 8;  // settled as an estimate by a la
 // `check` and `magic` are the first eight bytes and are stored last: while they are zero the slot holds nothing, so that a store which
 // kill -9 cut in half is told apart from a damaged record.
 struct Record {
-  std::uint32_t check;     // CRC-32C of what follows
+  std::uint32_t check;  // CRC-32C of what follows
   std::uint16_t magic;
   std::uint8_t format, kind;
   std::uint64_t sequence;  // of the record in the whole ledger, from 0
   std::uint64_t epoch;     // of the process that wrote it, from 1
   std::array<std::uint8_t, 16> request_id;
-  std::int64_t at_ns;      // Unix time
+  std::int64_t at_ns;  // Unix time
   std::int64_t key;
   std::int64_t input, cache_read, cache_write, output, reasoning;
   std::int64_t cost, charge, held, latency_ns;
@@ -47,8 +47,8 @@ inline constexpr std::uint16_t kMagic = 0x4c4e;  // "NL"
 
 // Of a seal: what it closes, kept in `texts` (hashes) and the usage fields.
 struct Seal {
-  std::uint64_t first = 0, last = 0;   // sequences, both included
-  Sha256Digest previous{}, hash{};     // hash = SHA-256(previous, the records' bytes)
+  std::uint64_t first = 0, last = 0;  // sequences, both included
+  Sha256Digest previous{}, hash{};    // hash = SHA-256(previous, the records' bytes)
 };
 
 // Texts that do not fit together are cut, each with eight hex digits of its hash, so that two long names stay two.
@@ -71,6 +71,8 @@ std::string_view PublicModel(const Record& record);
 std::string_view TargetName(const Record& record);
 std::string_view TaskName(const Record& record);
 Seal SealOf(const Record& record);
-inline RequestId IdOf(const Record& record) { return RequestId{record.request_id}; }
+inline RequestId IdOf(const Record& record) {
+  return RequestId{record.request_id};
+}
 
 }  // namespace nereid::store

@@ -57,7 +57,8 @@ Result<Nothing> Migrate(Database& database) {
     version = read.Int(0);
   }
   if (version > kVersion) {
-    return Error(Code::kUnsupported, fmt::format("the database is of version {}, made by a newer Nereid; this one knows {}", version, kVersion), "database");
+    return Error(Code::kUnsupported,
+                 fmt::format("the database is of version {}, made by a newer Nereid; this one knows {}", version, kVersion), "database");
   }
   for (std::int64_t i = version; i < kVersion; ++i) TRY_DO(database.Execute(kMigrations[i]));
   TRY_DO(database.Execute(fmt::format("PRAGMA user_version = {}", kVersion).c_str()));

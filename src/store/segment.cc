@@ -77,7 +77,8 @@ Result<std::unique_ptr<Segment>> Segment::Open(const fs::path& file, bool writab
   if (::fstat(opened.get(), &about) != 0) return Failed("read", file, errno);
   auto size = static_cast<std::uint64_t>(about.st_size);
   if (size == 0 || size % kRecordBytes != 0) {
-    return Error(Code::kInternal, fmt::format("ledger: {} has {} bytes, which is no whole number of records", file.string(), size), "ledger_file");
+    return Error(Code::kInternal, fmt::format("ledger: {} has {} bytes, which is no whole number of records", file.string(), size),
+                 "ledger_file");
   }
   void* data = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, opened.get(), 0);
   if (data == MAP_FAILED) return Failed("map", file, errno);
@@ -98,7 +99,9 @@ void Segment::Store(const Record& record) {
   std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(at)).store(head, std::memory_order_release);
 }
 
-void Segment::Erase(std::uint64_t sequence) { std::memset(At(sequence), 0, kRecordBytes); }
+void Segment::Erase(std::uint64_t sequence) {
+  std::memset(At(sequence), 0, kRecordBytes);
+}
 
 void Segment::Prefault(std::uint64_t sequence, std::uint64_t count) {
 #ifdef MADV_POPULATE_WRITE

@@ -30,7 +30,9 @@ Result<Database> Database::Open(const std::filesystem::path& file) {
   return database;
 }
 
-Database::~Database() { sqlite3_close_v2(handle_); }
+Database::~Database() {
+  sqlite3_close_v2(handle_);
+}
 
 std::unexpected<Status> Database::Failure(std::string_view what) const {
   bool full = handle_ && (sqlite3_errcode(handle_) & 0xff) == SQLITE_FULL;
@@ -45,13 +47,16 @@ Result<Nothing> Database::Execute(const char* sql) {
 
 Result<Statement> Statement::Prepare(Database& database, std::string_view sql) {
   sqlite3_stmt* handle = nullptr;
-  if (sqlite3_prepare_v3(database.handle(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &handle, nullptr) != SQLITE_OK) {
+  if (sqlite3_prepare_v3(database.handle(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &handle, nullptr) !=
+      SQLITE_OK) {
     return database.Failure(sql);
   }
   return Statement(database, handle);
 }
 
-Statement::~Statement() { sqlite3_finalize(handle_); }
+Statement::~Statement() {
+  sqlite3_finalize(handle_);
+}
 
 Statement& Statement::Bind(int at, std::int64_t value) {
   NEREID_CHECK(sqlite3_bind_int64(handle_, at, value) == SQLITE_OK);
@@ -93,12 +98,16 @@ void Statement::Reset() {
   sqlite3_clear_bindings(handle_);
 }
 
-std::int64_t Statement::Int(int column) const { return sqlite3_column_int64(handle_, column); }
+std::int64_t Statement::Int(int column) const {
+  return sqlite3_column_int64(handle_, column);
+}
 std::string_view Statement::Text(int column) const {
   const auto* bytes = static_cast<const char*>(sqlite3_column_blob(handle_, column));
   return {bytes ? bytes : "", static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))};
 }
-bool Statement::IsNull(int column) const { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
+bool Statement::IsNull(int column) const {
+  return sqlite3_column_type(handle_, column) == SQLITE_NULL;
+}
 
 Result<Transaction> Transaction::Begin(Database& database) {
   TRY_DO(database.Execute("BEGIN IMMEDIATE"));

@@ -44,8 +44,8 @@ class Statement {
   Statement& BindBlob(int at, std::string_view bytes);
   Statement& BindNull(int at);
 
-  Result<bool> Step();     // true: a row
-  Result<Nothing> Run();   // to its end, then Reset
+  Result<bool> Step();    // true: a row
+  Result<Nothing> Run();  // to its end, then Reset
   void Reset();
 
   // Columns count from 0; texts live until the next Step.

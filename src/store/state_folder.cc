@@ -39,11 +39,13 @@ Result<StateLock> StateLock::Acquire(const fs::path& folder) {
   fs::path file = folder / "lock";
   int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (descriptor < 0) {
-    return Error(Code::kInternal, fmt::format("cannot write to the state folder {}: {}", folder.string(), std::strerror(errno)), "state_folder");
+    return Error(Code::kInternal, fmt::format("cannot write to the state folder {}: {}", folder.string(), std::strerror(errno)),
+                 "state_folder");
   }
   StateLock lock(descriptor);
   if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    return Error(Code::kConflict, fmt::format("the state folder {} is in use by process {}", folder.string(), HolderOf(descriptor)), "state_in_use");
+    return Error(Code::kConflict, fmt::format("the state folder {} is in use by process {}", folder.string(), HolderOf(descriptor)),
+                 "state_in_use");
   }
   std::string pid = fmt::format("{}\n", ::getpid());
   if (::ftruncate(descriptor, 0) != 0 || ::pwrite(descriptor, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
@@ -64,7 +66,11 @@ bool InUse(const fs::path& folder) {
   return held;
 }
 
-fs::path LedgerFolder(const fs::path& state_folder) { return state_folder / "ledger"; }
-fs::path DatabaseFile(const fs::path& state_folder) { return state_folder / "nereid.db"; }
+fs::path LedgerFolder(const fs::path& state_folder) {
+  return state_folder / "ledger";
+}
+fs::path DatabaseFile(const fs::path& state_folder) {
+  return state_folder / "nereid.db";
+}
 
 }  // namespace nereid::store

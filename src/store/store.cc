@@ -39,7 +39,8 @@ void Complain(std::string_view what, const Status& status, SteadyTime now, Stead
 
 Result<std::unique_ptr<Store>> Store::Open(StoreOptions options) {
   if (!options.config.url.empty() && !options.config.url.starts_with("sqlite:")) {
-    return Error(Code::kUnsupported, fmt::format("store.url '{}': only the embedded store is offered; leave it empty", options.config.url), "store_url");
+    return Error(Code::kUnsupported, fmt::format("store.url '{}': only the embedded store is offered; leave it empty", options.config.url),
+                 "store_url");
   }
   options.config.segment_bytes = std::max(options.config.segment_bytes, kSegmentBytesMin);
   TRY(StateLock lock, StateLock::Acquire(options.state_folder));
@@ -96,7 +97,9 @@ Store::~Store() {
   if (read_worker_) read_worker_->Stop();
 }
 
-Result<std::uint64_t> Store::Append(const LedgerEntry& entry) { return log_->Append(EncodeEntry(entry)); }
+Result<std::uint64_t> Store::Append(const LedgerEntry& entry) {
+  return log_->Append(EncodeEntry(entry));
+}
 
 net::Task<Nothing> Store::Synced(std::uint64_t offset) {
   if (options_.config.durability == Durability::kRelaxed || log_->synced() > offset) co_return Nothing{};
@@ -138,7 +141,9 @@ void Store::ProjectTick() {
   if (!done) Complain("projection: behind", done.error(), options_.clock.Steady(), projection_complained_);
 }
 
-Result<std::vector<StoredKey>> Store::LoadKeys() { return ReadKeys(*read_database_); }
+Result<std::vector<StoredKey>> Store::LoadKeys() {
+  return ReadKeys(*read_database_);
+}
 
 Result<std::int64_t> Store::InsertKeyAtStart(StoredKey key) {
   // The projection's thread owns the connection by now, so the work goes there and is waited for.
@@ -168,9 +173,8 @@ net::Task<Nothing> Store::RevokeKey(std::string id, WallTime at) {
 net::Task<UsageReport> Store::Usage(UsageFilter filter) {
   std::uint64_t end = log_->next();
   CO_TRY_DO(co_await On<Nothing>(*project_worker_, [this, end] { return projection_->CatchUp(end); }));
-  co_return co_await On<UsageReport>(*read_worker_, [this, filter = std::move(filter), now = options_.clock.Wall()] {
-    return QueryUsage(*read_database_, filter, now);
-  });
+  co_return co_await On<UsageReport>(
+      *read_worker_, [this, filter = std::move(filter), now = options_.clock.Wall()] { return QueryUsage(*read_database_, filter, now); });
 }
 
 }  // namespace nereid::store

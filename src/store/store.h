@@ -66,10 +66,10 @@ class Store final : public Ledger, public KeyStore, public Reports {
   std::unique_ptr<Projection> projection_;    // store-p only
 
   std::mutex mutex_;
-  std::vector<SyncWaiter> waiters_;           // guarded by mutex_; bounded by the requests in flight
-  SteadyTime sealed_at_{};                    // store-w only
-  SteadyTime complained_{};                   // store-w only: when a failing disk was last logged
-  SteadyTime projection_complained_{};        // store-p only
+  std::vector<SyncWaiter> waiters_;     // guarded by mutex_; bounded by the requests in flight
+  SteadyTime sealed_at_{};              // store-w only
+  SteadyTime complained_{};             // store-w only: when a failing disk was last logged
+  SteadyTime projection_complained_{};  // store-p only
 
   std::unique_ptr<Worker> sync_worker_, project_worker_, read_worker_;
 };

@@ -29,7 +29,9 @@ class StoreTest : public ::testing::Test {
     context_.run();
     return *std::move(result);
   }
-  std::uint64_t Reserve(int id, NanoUsd held = 500) { return Append(LedgerKind::kReserve, id, [&](LedgerEntry& entry) { entry.held = held; }); }
+  std::uint64_t Reserve(int id, NanoUsd held = 500) {
+    return Append(LedgerKind::kReserve, id, [&](LedgerEntry& entry) { entry.held = held; });
+  }
   void Settle(int id, std::string_view model, std::int64_t tokens, NanoUsd charge, bool failed = false, int status = 200) {
     Append(LedgerKind::kSettle, id, [&](LedgerEntry& entry) {
       entry.public_model = model;

@@ -85,7 +85,8 @@ Result<UsageReport> QueryUsage(Database& database, const UsageFilter& filter, Wa
     latency_us += rows.Int(4);
     report.models.push_back(std::move(usage));
   }
-  if (report.total_requests > 0) report.avg_latency_ms = static_cast<double>(latency_us) / 1000.0 / static_cast<double>(report.total_requests);
+  if (report.total_requests > 0)
+    report.avg_latency_ms = static_cast<double>(latency_us) / 1000.0 / static_cast<double>(report.total_requests);
   return report;
 }
 

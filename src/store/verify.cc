@@ -71,7 +71,8 @@ class Verifier {
         break;
       case kSettleRecord:
         ++report_.settlements;
-        if (open_.erase(IdOf(record)) == 0) Problem(at, fmt::format("settlement of request {} without an open reservation", IdOf(record).ToString()));
+        if (open_.erase(IdOf(record)) == 0)
+          Problem(at, fmt::format("settlement of request {} without an open reservation", IdOf(record).ToString()));
         break;
       case kAdjustRecord:
       case kEpochRecord: break;

@@ -14,10 +14,10 @@ namespace nereid::store {
 
 struct VerifyReport {
   std::uint64_t records = 0, reserves = 0, settlements = 0, seals = 0;
-  std::uint64_t open = 0;              // reservations without a settlement: in flight, or left by a crash until the next start
-  std::uint64_t unsealed = 0;          // records after the last seal, held only by their own checksums
-  bool torn_end = false;               // a crash cut the last store; nobody was told that it is kept
-  std::vector<std::string> problems;   // the first kProblemsMax, in the order of the ledger; empty: all is well
+  std::uint64_t open = 0;             // reservations without a settlement: in flight, or left by a crash until the next start
+  std::uint64_t unsealed = 0;         // records after the last seal, held only by their own checksums
+  bool torn_end = false;              // a crash cut the last store; nobody was told that it is kept
+  std::vector<std::string> problems;  // the first kProblemsMax, in the order of the ledger; empty: all is well
 };
 inline constexpr std::size_t kProblemsMax = 20;
 
@@ -29,7 +29,7 @@ Result<VerifyReport> VerifyLedger(const std::filesystem::path& state_folder, con
 
 struct RebuildReport {
   Totals before, after;
-  std::uint64_t skipped = 0;           // damaged or missing records
+  std::uint64_t skipped = 0;  // damaged or missing records
 };
 // Drops the projection and makes it anew. kConflict while a server runs on the folder.
 Result<RebuildReport> RebuildProjection(const std::filesystem::path& state_folder, const Progress& progress);

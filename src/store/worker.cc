@@ -11,7 +11,9 @@ Worker::Worker(std::string name, Millis period, std::function<void()> tick) : pe
   });
 }
 
-Worker::~Worker() { Stop(); }
+Worker::~Worker() {
+  Stop();
+}
 
 bool Worker::Post(std::function<void()> job) {
   {

@@ -59,7 +59,8 @@ class MemoryExchange final : public net::Exchange {
 class Fakes final : public KeyAdmin, public Reports {
  public:
   net::Task<CreatedKey> Create(const Principal&, KeySpec spec) override {
-    if (spec.scopes == std::vector<std::string>{"bad"}) co_return Error(Code::kInvalidArgument, "scopes: 'bad' is unknown", "invalid_scopes");
+    if (spec.scopes == std::vector<std::string>{"bad"})
+      co_return Error(Code::kInvalidArgument, "scopes: 'bad' is unknown", "invalid_scopes");
     co_return CreatedKey{{"key_a", spec.name, spec.scopes, {}, {}}, "nrd-secret"};
   }
   net::Task<std::vector<KeyRecord>> List() override { co_return std::vector<KeyRecord>{{"key_a", "n", {"chat"}, {}, {}}}; }
@@ -120,7 +121,8 @@ TEST_F(AdminApiTest, TheSecretIsShownAtCreationOnly) {
 TEST_F(AdminApiTest, ErrorsAreOpenAiShapedAndNameTheParameter) {
   Answer bad = Call(net::Method::kPost, "/v1/admin/keys", R"({"name":"n","scopes":["bad"]})");
   EXPECT_EQ(bad.status, 400);
-  EXPECT_TRUE(bad.body.starts_with(R"({"error":{"message":"scopes: 'bad' is unknown","type":"invalid_request_error","param":"scopes")")) << bad.body;
+  EXPECT_TRUE(bad.body.starts_with(R"({"error":{"message":"scopes: 'bad' is unknown","type":"invalid_request_error","param":"scopes")"))
+      << bad.body;
   EXPECT_EQ(Call(net::Method::kPost, "/v1/admin/keys", std::string(70'000, ' ')).status, 413);
   EXPECT_EQ(Call(net::Method::kGet, "/v1/admin/keys/none").status, 404);
   EXPECT_EQ(Call(net::Method::kDelete, "/v1/admin/keys/key_last").status, 409);

@@ -25,9 +25,9 @@ TEST(IsoTime, TakesWhatPythonSendsAndGivesNoneOrSixDigits) {
 }
 
 TEST(IsoTime, RefusesEverythingElse) {
-  for (const char* text : {"", "soon", "2026-01-01", "2026-01-01T00:00:00", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z",
-                           "2026-01-01T00:00:00Zx", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.1234567890Z", "9999-01-01T00:00:00Z",
-                           "2026-01-01T00:00:00+00:00Z", "-026-01-01T00:00:00Z", "2026-01-01T00:00:00+24:00"}) {
+  for (const char* text : {"", "soon", "2026-01-01", "2026-01-01T00:00:00", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z",
+                           "2026-01-01T24:00:00Z", "2026-01-01T00:00:00Zx", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.1234567890Z",
+                           "9999-01-01T00:00:00Z", "2026-01-01T00:00:00+00:00Z", "-026-01-01T00:00:00Z", "2026-01-01T00:00:00+24:00"}) {
     EXPECT_EQ(ParseIsoTime(text), std::nullopt) << text;
   }
 }
@@ -54,7 +54,8 @@ TEST(ParseKeySpec, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(ErrorOf(R"({"name":"k","scopes":[],"expires_at":"soon"})"), "invalid_expires_at");
   EXPECT_EQ(ErrorOf(R"({"name":"k","scopes":[],"color":"red"})"), "unknown_field");
   EXPECT_EQ(ErrorOf(R"({"name":"k","na\u006de":"l","scopes":[]})"), "invalid_name") << "twice, once escaped";
-  for (const char* body : {"", "{", "[]", "null", R"({"name":"k"} x)", "{\"name\":\"\xff\"}"}) EXPECT_EQ(ErrorOf(body), "invalid_json") << body;
+  for (const char* body : {"", "{", "[]", "null", R"({"name":"k"} x)", "{\"name\":\"\xff\"}"})
+    EXPECT_EQ(ErrorOf(body), "invalid_json") << body;
 }
 
 TEST(RenderKey, ShowsTheWholeLifetimeHoweverLittleIsLeft) {
@@ -78,7 +79,8 @@ TEST(ParseUsageQuery, ReadsFiltersAndRefusesWhatItDoesNotKnow) {
   EXPECT_EQ(filter->target, "openai/x");
   EXPECT_FALSE(filter->task);
   EXPECT_EQ(ParseUsageQuery("")->hours, 24);
-  for (const char* query : {"hours=", "hours=1x", "hours=1&hours=2", "hour=1", "day=2026-01-01&hours=2"}) EXPECT_FALSE(ParseUsageQuery(query)) << query;
+  for (const char* query : {"hours=", "hours=1x", "hours=1&hours=2", "hour=1", "day=2026-01-01&hours=2"})
+    EXPECT_FALSE(ParseUsageQuery(query)) << query;
 }
 
 TEST(RenderUsage, RoundsMoneyExactly) {
@@ -89,8 +91,9 @@ TEST(RenderUsage, RoundsMoneyExactly) {
   report.total_charge = 1'250'050'000;  // $1.25005
   report.avg_latency_ms = 12.345;
   report.models = {{"a", 2000, 3, 1'250'050'000}};
-  EXPECT_EQ(RenderUsage(report), R"({"period_hours":1,"total_requests":3,"total_tokens":2000,"total_cost_usd":1.2500,"avg_latency_ms":12.35,)"
-                                 R"("model_breakdown":{"a":{"tokens":2000,"cost":1.250050000,"requests":3}},"cost_per_1k_tokens":0.6250})");
+  EXPECT_EQ(RenderUsage(report),
+            R"({"period_hours":1,"total_requests":3,"total_tokens":2000,"total_cost_usd":1.2500,"avg_latency_ms":12.35,)"
+            R"("model_breakdown":{"a":{"tokens":2000,"cost":1.250050000,"requests":3}},"cost_per_1k_tokens":0.6250})");
   EXPECT_NE(RenderUsage({}).find(R"("cost_per_1k_tokens":0.0000)"), std::string::npos);
 }
 

@@ -103,7 +103,8 @@ std::optional<WallTime> ParseIsoTime(std::string_view text) {
   if (!parts.good() || !parts.empty() || !date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
   // Nanoseconds since 1970 in 64 bits end in 2262.
   if (year < 1970 || year > 2261) return std::nullopt;
-  auto since = chr::sys_days{date}.time_since_epoch() + chr::hours(hour) + chr::minutes(minute - offset_minutes) + chr::seconds(second) + Nanos(nanos);
+  auto since = chr::sys_days{date}.time_since_epoch() + chr::hours(hour) + chr::minutes(minute - offset_minutes) + chr::seconds(second) +
+               Nanos(nanos);
   return WallTime(chr::duration_cast<WallTime::duration>(since));
 }
 

@@ -56,8 +56,8 @@ constexpr Field kFields[] = {{"name", TakeName, true}, {"scopes", TakeScopes, tr
 std::string Fields(const KeyRecord& key) {
   std::string scopes;
   for (const std::string& scope : key.scopes) scopes += (scopes.empty() ? "" : ",") + JsonString(scope);
-  return fmt::format(R"("name":{},"scopes":[{}],"created_at":"{}","expires_at":{})", JsonString(key.name), scopes, FormatIsoTime(key.created_at),
-                     key.expires_at ? fmt::format("\"{}\"", FormatIsoTime(*key.expires_at)) : "null");
+  return fmt::format(R"("name":{},"scopes":[{}],"created_at":"{}","expires_at":{})", JsonString(key.name), scopes,
+                     FormatIsoTime(key.created_at), key.expires_at ? fmt::format("\"{}\"", FormatIsoTime(*key.expires_at)) : "null");
 }
 
 std::string Lifetime(const KeyRecord& key, WallTime now) {
@@ -81,9 +81,11 @@ Result<KeySpec> ParseKeySpec(std::string_view body) {
   KeySpec spec;
   std::set<std::string_view> seen;
   for (const auto& [name, value] : object) {
-    const auto* field = std::find_if(std::begin(kFields), std::end(kFields), [key = name](const Field& known) { return known.name == key; });
+    const auto* field =
+        std::find_if(std::begin(kFields), std::end(kFields), [key = name](const Field& known) { return known.name == key; });
     if (field == std::end(kFields)) {
-      return Error(Code::kInvalidArgument, fmt::format("Unknown field '{}'; there are name, scopes and expires_at", name.substr(0, 64)), "unknown_field");
+      return Error(Code::kInvalidArgument, fmt::format("Unknown field '{}'; there are name, scopes and expires_at", name.substr(0, 64)),
+                   "unknown_field");
     }
     if (!seen.insert(field->name).second) return Bad(field->name, "is given twice");
     TRY_DO(field->take(value, spec));

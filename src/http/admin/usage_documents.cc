@@ -38,8 +38,11 @@ struct TextFilter {
   std::string_view name;
   std::optional<std::string> UsageFilter::* member;
 };
-constexpr TextFilter kTextFilters[] = {{"key", &UsageFilter::key},   {"model", &UsageFilter::model}, {"target", &UsageFilter::target},
-                                       {"task", &UsageFilter::task}, {"day", &UsageFilter::day}};
+constexpr TextFilter kTextFilters[] = {{"key", &UsageFilter::key},
+                                       {"model", &UsageFilter::model},
+                                       {"target", &UsageFilter::target},
+                                       {"task", &UsageFilter::task},
+                                       {"day", &UsageFilter::day}};
 
 // charge * 1000 / tokens in units of 10^-4 USD, half to even.
 NanoUsd PerThousandTokens(NanoUsd charge, std::int64_t tokens) {
@@ -78,7 +81,8 @@ Result<UsageFilter> ParseUsageQuery(std::string_view query) {
       if (!value.empty()) filter.*text.member = value;
     }
     if (!known) {
-      return Error(Code::kInvalidArgument, fmt::format("Unknown parameter '{}'; there are hours, key, model, target, task and day", name), "unknown_field");
+      return Error(Code::kInvalidArgument, fmt::format("Unknown parameter '{}'; there are hours, key, model, target, task and day", name),
+                   "unknown_field");
     }
   }
   if (filter.day && seen.contains("hours")) return Bad("day", "cannot be given together with hours");
@@ -88,8 +92,8 @@ Result<UsageFilter> ParseUsageQuery(std::string_view query) {
 std::string RenderUsage(const UsageReport& report) {
   std::string models;
   for (const ModelUsage& model : report.models) {
-    models += fmt::format(R"({}{}:{{"tokens":{},"cost":{},"requests":{}}})", models.empty() ? "" : ",", JsonString(model.model), model.tokens,
-                          FormatUsd(model.charge, 9), model.requests);
+    models += fmt::format(R"({}{}:{{"tokens":{},"cost":{},"requests":{}}})", models.empty() ? "" : ",", JsonString(model.model),
+                          model.tokens, FormatUsd(model.charge, 9), model.requests);
   }
   return fmt::format(
       R"({{"period_hours":{},"total_requests":{},"total_tokens":{},"total_cost_usd":{},"avg_latency_ms":{:.2f},"model_breakdown":{{{}}},"cost_per_1k_tokens":{}}})",
