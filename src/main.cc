@@ -51,10 +51,10 @@ int main(int argc, char** argv) {
   if (program == "tritonserver") return RunServe(argc, argv, 1, true);
   std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "serve") return RunServe(argc, argv, 2, false);
-  if (command == "doctor") return nereid::DoctorMain(argc - 1, argv + 1);
-  if (command == "bench") return nereid::BenchMain(argc - 1, argv + 1);
-  if (command == "demo") return nereid::DemoMain(argc - 1, argv + 1);
-  if (command == "ledger") return nereid::LedgerMain(argc - 1, argv + 1);
+  if (command == "doctor") return nereid::cli::DoctorMain(argc, argv);
+  if (command == "bench") return nereid::cli::BenchMain(argc, argv);
+  if (command == "demo") return nereid::cli::DemoMain(argc, argv);
+  if (command == "ledger") return nereid::LedgerMain(argc, argv);
   if (command == "--version") {
     fmt::print("nereid {}\n", NEREID_VERSION);
     return 0;

@@ -50,7 +50,7 @@ start() {
 
 Nereid serves on http://127.0.0.1:8000 (gRPC 8001, metrics 8002). The admin key is in $state/admin.key. Try:
 
-  curl -s http://127.0.0.1:8000/v1/chat/completions -H "Authorization: Bearer \$(cat $state/admin.key)" -H 'Content-Type: application/json' -d '{"model": "smollm2", "max_tokens": 40, "messages": [{"role": "user", "content": "What is the capital of France?"}]}'
+  curl -s http://127.0.0.1:8000/v1/chat/completions -H "Authorization: Bearer \$(cat $state/admin.key)" -H 'Content-Type: application/json' -d '{"model": "smollm2", "max_tokens": 40, "messages": [{"role": "user", "content": "Name the capital of France."}]}'
 
   $PWD/$server demo magika README.md | curl -s http://127.0.0.1:8000/v2/models/magika/infer -H 'Content-Type: application/json' -d @-
 

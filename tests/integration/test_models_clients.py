@@ -73,7 +73,7 @@ def test_silero_and_ocr_models_were_completed_by_themselves(demo_server):
 
 def ask(server, **options):
     client = openai.OpenAI(base_url=server.url + "/v1", api_key=server.admin_key, max_retries=0)
-    return client.chat.completions.create(model="smollm2", messages=[{"role": "user", "content": "What is the capital of France?"}], **options)
+    return client.chat.completions.create(model="smollm2", messages=[{"role": "user", "content": "Name the capital of France."}], **options)
 
 
 def test_openai_python_chats_and_streams_with_the_same_text_and_usage(demo_server):

@@ -7,7 +7,7 @@ const OpenAI = createRequire(process.env.NODE_PATH + "/")("openai").default;
 
 const [baseURL, apiKey, model] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
-const request = { model, temperature: 0, max_tokens: 24, messages: [{ role: "user", content: "What is the capital of France?" }] };
+const request = { model, temperature: 0, max_tokens: 24, messages: [{ role: "user", content: "Name the capital of France." }] };
 
 const whole = (await client.chat.completions.create(request)).choices[0].message.content;
 let streamed = "";
