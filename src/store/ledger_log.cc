@@ -79,8 +79,10 @@ std::uint64_t LedgerLog::RoomLocked() const {
 Result<Nothing> LedgerLog::EnsureAhead(std::unique_lock<std::mutex>& lock) {
   created_.wait(lock, [this] { return !creating_; });
   if (ahead_) return Nothing{};
-  TRY(std::unique_ptr<Segment> made, Segment::Create(folder_, current_->end(), segment_bytes_));
-  ahead_ = std::move(made);
+  Result<std::unique_ptr<Segment>> made = Segment::Create(folder_, current_->end(), segment_bytes_);
+  // A client sees the message, so the path is for the log.
+  if (!made) return Error(Code::kUnavailable, "The ledger has no room for another request", "ledger_full", std::move(made).error().message);
+  ahead_ = *std::move(made);
   return Nothing{};
 }
 

@@ -149,6 +149,8 @@ TEST_F(Ledger, RequestsInFlightSettleWhenNoSegmentCanBeMade) {
   Result<std::uint64_t> done = std::uint64_t{0};
   while ((done = log_->Append(Reserve(reserved)))) ++reserved;
   EXPECT_GT(reserved, 10);
+  EXPECT_EQ(done.error().code, Code::kUnavailable);
+  EXPECT_EQ(done.error().message.find(folder_.path().string()), std::string::npos) << "a client sees it";
   for (int i = 0; i < reserved; ++i) ASSERT_TRUE(log_->Append(Settle(i))) << i << " of " << reserved;
 }
 
