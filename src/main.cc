@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
   if (command == "doctor") return nereid::cli::DoctorMain(argc, argv);
   if (command == "bench") return nereid::cli::BenchMain(argc, argv);
   if (command == "demo") return nereid::cli::DemoMain(argc, argv);
-  if (command == "ledger") return nereid::LedgerMain(argc, argv);
+  if (command == "ledger") return nereid::LedgerMain(argc - 1, argv + 1);
   if (command == "--version") {
     fmt::print("nereid {}\n", NEREID_VERSION);
     return 0;

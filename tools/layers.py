@@ -30,7 +30,7 @@ EXTRA = {("api", "net")}
 # third-party headers that only some modules may see: pattern -> modules
 THIRD_PARTY = [
     (r"sqlite3\.h|pqxx/", {"store"}),
-    (r"grpcpp/|grpc/", {"grpc"}),
+    (r"grpcpp/|grpc/(grpc|support)", {"grpc"}),
     (r"google/protobuf/", {"proto", "protocol", "models", "grpc", "backends/identity", "backends/onnxruntime", "backends/llama", "backends/python", "http"}),
     (r"llama\.h|ggml.*\.h|gguf\.h|common/|chat\.h", {"backends/llama"}),
     (r"onnxruntime", {"backends/onnxruntime"}),

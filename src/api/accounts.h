@@ -16,15 +16,15 @@ namespace nereid {
 struct Reservation {
   RequestId request_id;
   NanoUsd held = 0;
-  std::uint64_t ledger_offset = 0;     // of the reservation's record
-  std::int64_t key = 0;                // the principal's, for the settlement
+  std::uint64_t ledger_offset = 0;  // of the reservation's record
+  std::int64_t key = 0;             // the principal's, for the settlement
   std::string task;
 };
 
 struct ReserveInput {
   const Request& request;
   std::string_view public_model;
-  std::string_view target;             // first of the plan
+  std::string_view target;  // first of the plan
   const Price& charge;
   const Price& dearest_cost;
 };
@@ -34,7 +34,7 @@ struct Settlement {
   const Price& charge_price;
   const Price& cost_price;
   Outcome outcome;
-  int http_status = 0;                 // shown to the client
+  int http_status = 0;  // shown to the client
   Nanos latency{};
 };
 

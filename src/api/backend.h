@@ -28,7 +28,8 @@ class Execution {
   // Leading dim of the inputs when the model batches, else 1.
   virtual std::int64_t batch_size() const = 0;
   virtual bool cancelled() const = 0;
-  // Any thread. Exactly one final response a request; a model that is not decoupled sends exactly one response. Set `times` on the final one.
+  // Any thread. Exactly one final response a request; a model that is not decoupled sends exactly one response. Set `times` on the final
+  // one.
   virtual Pushed Send(InferResponse&& response) = 0;
   virtual void OnRoom(std::function<void()> wake) = 0;
 };
@@ -36,8 +37,8 @@ class Execution {
 using ExecutionBatch = std::vector<std::unique_ptr<Execution>>;
 
 struct InstanceSpec {
-  std::string name;        // "magika_0_0"
-  std::string kind;        // "KIND_CPU", "KIND_GPU", "KIND_MODEL"
+  std::string name;  // "magika_0_0"
+  std::string kind;  // "KIND_CPU", "KIND_GPU", "KIND_MODEL"
   int device_id = 0;
   int index = 0;
 };

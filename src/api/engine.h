@@ -14,8 +14,8 @@ namespace nereid {
 
 struct CatalogueEntry {
   std::string name;
-  std::int64_t created = 0;            // seconds since the epoch
-  std::string owned_by;                // "nereid" or the provider's name
+  std::int64_t created = 0;  // seconds since the epoch
+  std::string owned_by;      // "nereid" or the provider's name
 };
 
 class Engine {

@@ -56,8 +56,8 @@ struct InferRequest {
 
   Deadline deadline;
   Cancellation cancellation;
-  SteadyTime arrival{};                     // when its head was read: the start of nv_inference_request_duration_us
-  OutputAllocator* allocator = nullptr;     // nullptr: HeapAllocator(); must outlive the answer
+  SteadyTime arrival{};                  // when its head was read: the start of nv_inference_request_duration_us
+  OutputAllocator* allocator = nullptr;  // nullptr: HeapAllocator(); must outlive the answer
 };
 
 // Batch-wide times of one execution, for statistics.
@@ -69,14 +69,14 @@ struct ComputeTimes {
 };
 
 struct InferResponse {
-  std::string model_name;   // filled by models/ when empty
+  std::string model_name;  // filled by models/ when empty
   std::int64_t model_version = 0;
-  std::string client_id;    // filled by models/
+  std::string client_id;  // filled by models/
   Parameters parameters;
   std::vector<Tensor> outputs;
   std::optional<Status> error;
-  bool final = true;        // the last one for its request; a final response may have no outputs at all (decoupled models)
-  bool empty = false;       // carries only the final mark
+  bool final = true;   // the last one for its request; a final response may have no outputs at all (decoupled models)
+  bool empty = false;  // carries only the final mark
   std::optional<ComputeTimes> times;
 };
 

@@ -29,20 +29,20 @@ struct TensorMetadata {
 struct ModelInfo {
   std::string name;
   std::int64_t version = 1;
-  std::string platform;                                           // platform, else backend
-  std::vector<std::int64_t> versions;                             // of all ready versions, ascending
+  std::string platform;                // platform, else backend
+  std::vector<std::int64_t> versions;  // of all ready versions, ascending
   std::vector<TensorMetadata> inputs, outputs;
   std::shared_ptr<const inference::ModelConfig> config;
   std::map<std::string, std::vector<std::string>, std::less<>> labels;  // by output name; index = class
   std::int64_t max_batch_size = 0;
   bool decoupled = false;
-  TextGenerator* text_generator = nullptr;                        // null for a model that speaks tensors only
+  TextGenerator* text_generator = nullptr;  // null for a model that speaks tensors only
 };
 
 struct IndexEntry {
   std::string name;
   std::optional<std::int64_t> version;
-  std::string state;   // "READY", "UNAVAILABLE", "LOADING", "UNLOADING", or empty
+  std::string state;  // "READY", "UNAVAILABLE", "LOADING", "UNLOADING", or empty
   std::string reason;
 };
 
@@ -73,8 +73,8 @@ struct ModelStats {
 };
 
 struct LoadOptions {
-  std::optional<std::string> config_json;                       // replaces config.pbtxt for this load
-  std::vector<std::pair<std::string, std::string>> files;       // path relative to the model folder, content
+  std::optional<std::string> config_json;                  // replaces config.pbtxt for this load
+  std::vector<std::pair<std::string, std::string>> files;  // path relative to the model folder, content
 };
 
 class ModelService {
@@ -90,8 +90,8 @@ class ModelService {
   virtual std::vector<std::shared_ptr<const ModelInfo>> TextModels() const = 0;
 
   virtual bool Live() const = 0;
-  virtual bool Ready() const = 0;                                    // the server, by --strict-readiness
-  virtual bool ModelReady(const ModelRef& model) const = 0;          // false for an unknown one, as Triton
+  virtual bool Ready() const = 0;                            // the server, by --strict-readiness
+  virtual bool ModelReady(const ModelRef& model) const = 0;  // false for an unknown one, as Triton
 
   // `done` is called once, on a loader thread (or at once with an error).
   using Done = std::function<void(Result<Nothing>)>;

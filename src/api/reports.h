@@ -25,8 +25,8 @@ struct UsageReport {
   std::int64_t total_requests = 0, total_tokens = 0;
   NanoUsd total_charge = 0;
   double avg_latency_ms = 0;
-  std::vector<ModelUsage> models;       // by name
-  WallTime watermark{};                 // everything settled before it is in the report
+  std::vector<ModelUsage> models;  // by name
+  WallTime watermark{};            // everything settled before it is in the report
 };
 
 class Reports {

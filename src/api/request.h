@@ -25,10 +25,10 @@ enum class Scope : std::uint32_t { kChat = 1, kEmbeddings = 2, kModels = 4, kInf
 
 // Who asks. Made once at the door; cheap to copy.
 struct Principal {
-  std::int64_t key = 0;                       // internal number of the key, in the ledger
-  std::string key_id;                         // public id, "key_..."
+  std::int64_t key = 0;  // internal number of the key, in the ledger
+  std::string key_id;    // public id, "key_..."
   std::uint32_t scopes = 0;
-  std::vector<std::string> model_globs;       // empty: every model
+  std::vector<std::string> model_globs;  // empty: every model
   bool bootstrap = false;
 
   bool Has(Scope scope) const { return (scopes & (static_cast<std::uint32_t>(scope) | static_cast<std::uint32_t>(Scope::kAdmin))) != 0; }
@@ -36,13 +36,13 @@ struct Principal {
 
 // The fields that the gateway itself needs, found in one pass; a repeated one was refused.
 struct LocatedFields {
-  std::string model;                          // unescaped
-  std::size_t model_begin = 0, model_end = 0; // of the value with its quotes in the raw bytes, to splice another name in
+  std::string model;                           // unescaped
+  std::size_t model_begin = 0, model_end = 0;  // of the value with its quotes in the raw bytes, to splice another name in
   bool stream = false;
-  bool include_usage = false;                 // stream_options.include_usage
+  bool include_usage = false;  // stream_options.include_usage
   // stream_options' whole value in the raw bytes (both 0 when absent), and where an object member may be inserted (after the first '{').
   std::size_t stream_options_begin = 0, stream_options_end = 0, insert_at = 0;
-  std::optional<std::int64_t> max_tokens;     // the tightest of max_tokens, max_completion_tokens, max_output_tokens
+  std::optional<std::int64_t> max_tokens;  // the tightest of max_tokens, max_completion_tokens, max_output_tokens
   int n = 1;
   std::string service_tier, user;
 };
@@ -50,7 +50,7 @@ struct LocatedFields {
 struct TextCall {
   Dialect dialect = Dialect::kOpenAi;
   Operation operation = Operation::kChatCompletions;
-  Bytes raw;                                  // 64 readable bytes follow the end
+  Bytes raw;  // 64 readable bytes follow the end
   LocatedFields fields;
   // protocol's parser, handed in by the front end; a target that needs a document calls it once. An error is the client's fault.
   std::function<Result<TextRequest>()> parse;
@@ -59,7 +59,7 @@ struct TextCall {
 struct Request {
   RequestId request_id;
   Principal principal;
-  std::string task;                           // X-Task-Type, or NAME of task:NAME; labels reports
+  std::string task;  // X-Task-Type, or NAME of task:NAME; labels reports
   std::string client_address;
   TextCall call;
   SteadyTime arrival{};

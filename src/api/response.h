@@ -18,17 +18,17 @@ enum class UsageSource : std::uint8_t { kNone, kProvider, kTokenizer, kEstimate 
 
 // First. For relayed answers it carries the provider's head.
 struct Started {
-  std::string model;                           // the public model's name
-  int status = 200;                            // relayed: the provider's
+  std::string model;  // the public model's name
+  int status = 200;   // relayed: the provider's
   bool relayed = false;
-  std::string content_type;                    // relayed
+  std::string content_type;                                  // relayed
   std::vector<std::pair<std::string, std::string>> headers;  // relayed: those that may pass on
-  std::optional<std::uint64_t> content_length; // relayed, when known
+  std::optional<std::uint64_t> content_length;               // relayed, when known
 };
 struct TextDelta {
   int choice = 0;
   std::string_view text;
-  std::optional<FinishReason> finish;          // on the choice's last delta
+  std::optional<FinishReason> finish;  // on the choice's last delta
 };
 // In the client's dialect already: sent as they are, in one write. With a Started that gave a content_length this is the whole answer.
 struct RelayedBytes {

@@ -43,9 +43,9 @@ class Ledger {
 };
 
 struct StoredKey {
-  std::int64_t number = 0;            // internal, never reused
+  std::int64_t number = 0;  // internal, never reused
   KeyRecord record;
-  std::string secret_sha256;          // 32 bytes
+  std::string secret_sha256;  // 32 bytes
   bool bootstrap = false;
   std::optional<WallTime> revoked_at;
 };

@@ -19,23 +19,23 @@ struct Price {
 };
 
 struct Outcome {
-  TokenUsage usage;                    // counts even when it failed
+  TokenUsage usage;  // counts even when it failed
   UsageSource usage_source = UsageSource::kNone;
   std::optional<Status> failure;
-  int provider_status = 0;             // HTTP status of a provider, for the ledger
+  int provider_status = 0;  // HTTP status of a provider, for the ledger
 };
 
 struct TargetRequest {
   const Request& request;
-  std::string_view public_model;       // the name that the answer shows
+  std::string_view public_model;           // the name that the answer shows
   std::optional<std::int64_t> max_tokens;  // a cap below the client's own, else nothing
 };
 
 class Target {
  public:
   virtual ~Target() = default;
-  virtual std::string_view name() const = 0;   // "openai/gpt-4.1" or "local/smol", for the ledger and metrics
-  virtual const Price& cost() const = 0;       // what an attempt costs us
+  virtual std::string_view name() const = 0;  // "openai/gpt-4.1" or "local/smol", for the ledger and metrics
+  virtual const Price& cost() const = 0;      // what an attempt costs us
 
   // Answers by writing events to `sink`. Ends early with kCancelled or kDeadlineExceeded. Once `sink.started()`, a failure is final:
   // the caller must not try another target. Both arguments outlive the task. Any io thread; events come on that thread.

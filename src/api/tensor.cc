@@ -12,13 +12,28 @@ struct Row {
   std::string_view name;
   std::size_t bytes;
 };
-constexpr std::array<Row, 15> kRows = {{{"<invalid>", 0}, {"BOOL", 1}, {"UINT8", 1}, {"UINT16", 2}, {"UINT32", 4}, {"UINT64", 8}, {"INT8", 1},
-    {"INT16", 2}, {"INT32", 4}, {"INT64", 8}, {"FP16", 2}, {"FP32", 4}, {"FP64", 8}, {"BYTES", 0}, {"BF16", 2}}};
+constexpr std::array<Row, 15> kRows = {{{"<invalid>", 0},
+                                        {"BOOL", 1},
+                                        {"UINT8", 1},
+                                        {"UINT16", 2},
+                                        {"UINT32", 4},
+                                        {"UINT64", 8},
+                                        {"INT8", 1},
+                                        {"INT16", 2},
+                                        {"INT32", 4},
+                                        {"INT64", 8},
+                                        {"FP16", 2},
+                                        {"FP32", 4},
+                                        {"FP64", 8},
+                                        {"BYTES", 0},
+                                        {"BF16", 2}}};
 static_assert(kRows.size() == static_cast<std::size_t>(Datatype::kBf16) + 1);
 
 }  // namespace
 
-std::string_view DatatypeName(Datatype datatype) { return kRows[static_cast<std::size_t>(datatype)].name; }
+std::string_view DatatypeName(Datatype datatype) {
+  return kRows[static_cast<std::size_t>(datatype)].name;
+}
 
 Datatype ParseDatatype(std::string_view name) {
   for (std::size_t i = 1; i < kRows.size(); ++i) {
@@ -27,9 +42,13 @@ Datatype ParseDatatype(std::string_view name) {
   return Datatype::kInvalid;
 }
 
-std::size_t ElementBytes(Datatype datatype) { return kRows[static_cast<std::size_t>(datatype)].bytes; }
+std::size_t ElementBytes(Datatype datatype) {
+  return kRows[static_cast<std::size_t>(datatype)].bytes;
+}
 
-std::string ShapeText(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ",")); }
+std::string ShapeText(std::span<const std::int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ","));
+}
 
 std::optional<std::int64_t> ElementCount(std::span<const std::int64_t> shape) {
   std::int64_t count = 1;
@@ -62,12 +81,16 @@ void AppendBytesElement(std::string& wire, std::string_view element) {
 Result<std::vector<std::string_view>> SplitBytes(std::string_view wire) {
   std::vector<std::string_view> elements;
   while (!wire.empty()) {
-    if (wire.size() < 4) return Error(Code::kInvalidArgument, fmt::format("a BYTES tensor ends with {} bytes that are no length prefix", wire.size()), "bad_bytes_tensor");
+    if (wire.size() < 4)
+      return Error(Code::kInvalidArgument, fmt::format("a BYTES tensor ends with {} bytes that are no length prefix", wire.size()),
+                   "bad_bytes_tensor");
     std::uint32_t length;
     std::memcpy(&length, wire.data(), 4);
     wire.remove_prefix(4);
     if (length > wire.size())
-      return Error(Code::kInvalidArgument, fmt::format("a BYTES element of {} bytes runs past the end of its tensor ({} bytes left)", length, wire.size()), "bad_bytes_tensor");
+      return Error(Code::kInvalidArgument,
+                   fmt::format("a BYTES element of {} bytes runs past the end of its tensor ({} bytes left)", length, wire.size()),
+                   "bad_bytes_tensor");
     elements.push_back(wire.substr(0, length));
     wire.remove_prefix(length);
   }

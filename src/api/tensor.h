@@ -17,11 +17,27 @@
 namespace nereid {
 
 // The values and order of Triton's DataType, so that casts to the proto's enum agree except for BYTES = TYPE_STRING.
-enum class Datatype : std::uint8_t { kInvalid, kBool, kUint8, kUint16, kUint32, kUint64, kInt8, kInt16, kInt32, kInt64, kFp16, kFp32, kFp64, kBytes, kBf16 };
+enum class Datatype : std::uint8_t {
+  kInvalid,
+  kBool,
+  kUint8,
+  kUint16,
+  kUint32,
+  kUint64,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kFp16,
+  kFp32,
+  kFp64,
+  kBytes,
+  kBf16
+};
 
-std::string_view DatatypeName(Datatype datatype);           // "FP32"; "<invalid>"
-Datatype ParseDatatype(std::string_view name);              // kInvalid when unknown
-std::size_t ElementBytes(Datatype datatype);                // 0 for BYTES and invalid
+std::string_view DatatypeName(Datatype datatype);  // "FP32"; "<invalid>"
+Datatype ParseDatatype(std::string_view name);     // kInvalid when unknown
+std::size_t ElementBytes(Datatype datatype);       // 0 for BYTES and invalid
 
 using Shape = std::vector<std::int64_t>;
 

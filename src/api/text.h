@@ -52,11 +52,11 @@ struct TextRequest {
   std::vector<std::int32_t> prompt_tokens;  // instead of `prompt`, when not empty
 
   Sampling sampling;
-  std::optional<std::int64_t> max_tokens;   // none: until the context is full
+  std::optional<std::int64_t> max_tokens;  // none: until the context is full
   std::vector<std::string> stop;
   bool ignore_eos = false;
-  int n = 1;                                // choices
-  bool echo = false;                        // completions: the prompt comes back before the answer
+  int n = 1;          // choices
+  bool echo = false;  // completions: the prompt comes back before the answer
 
   Deadline deadline;
   Cancellation cancellation;
@@ -64,7 +64,7 @@ struct TextRequest {
 
 struct TextEvent {
   int choice = 0;
-  std::string text;        // a delta; whole UTF-8 characters only
+  std::string text;  // a delta; whole UTF-8 characters only
   // Set on a choice's last event.
   std::optional<FinishReason> finish;
   // On the last event of all: final and the exact usage over all choices, also when it failed or was cancelled.

@@ -16,7 +16,8 @@ TEST(Price, ReadsDecimalUsdPerMillionExactly) {
 }
 
 TEST(Price, RefusesWhatIsNoDecimal) {
-  for (const char* text : {"", ".", "-1", "1e3", "1.0000000001", "1,5", "99999999999999999999"}) EXPECT_FALSE(ParsePricePerMillion(text)) << text;
+  for (const char* text : {"", ".", "-1", "1e3", "1.0000000001", "1,5", "99999999999999999999"})
+    EXPECT_FALSE(ParsePricePerMillion(text)) << text;
 }
 
 TEST(Usd, RoundsHalfToEven) {

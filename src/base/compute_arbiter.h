@@ -45,8 +45,8 @@ class ComputeArbiter {
 
   const int total_;
   std::mutex mutex_;
-  int free_;                          // guarded by mutex_
-  std::list<Waiter*> waiting_[3];     // guarded by mutex_; one list a priority, first come first
+  int free_;                       // guarded by mutex_
+  std::list<Waiter*> waiting_[3];  // guarded by mutex_; one list a priority, first come first
 };
 
 }  // namespace nereid

@@ -54,7 +54,8 @@ void Configure(const Options& options) {
   else sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file);
   sink->set_pattern("%v");
   state.pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
-  auto logger = std::make_shared<spdlog::async_logger>("nereid", std::move(sink), state.pool, spdlog::async_overflow_policy::overrun_oldest);
+  auto logger =
+      std::make_shared<spdlog::async_logger>("nereid", std::move(sink), state.pool, spdlog::async_overflow_policy::overrun_oldest);
   logger->set_level(spdlog::level::trace);
   logger->flush_on(spdlog::level::trace);
   state.logger = std::move(logger);
@@ -90,9 +91,10 @@ void Write(Level level, const char* file, int line, std::string_view text) {
   const char* slash = std::strrchr(file, '/');
   const char* name = slash ? slash + 1 : file;
   char letter = kLetters[static_cast<int>(level)];
-  std::string stamp = state.iso8601
-      ? fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z {}", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, letter)
-      : fmt::format("{}{:02}{:02} {:02}:{:02}:{:02}.{:06}", letter, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, micros);
+  std::string stamp = state.iso8601 ? fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z {}", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+                                                  tm.tm_hour, tm.tm_min, tm.tm_sec, letter)
+                                    : fmt::format("{}{:02}{:02} {:02}:{:02}:{:02}.{:06}", letter, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+                                                  tm.tm_min, tm.tm_sec, micros);
   logger->info("{} {} {}:{}] \"{}\"", stamp, ::getpid(), name, line, Escaped(text));
 }
 

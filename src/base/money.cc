@@ -5,7 +5,9 @@
 namespace nereid {
 
 Result<NanoUsdPerMillion> ParsePricePerMillion(std::string_view text) {
-  auto bad = [&] { return Error(Code::kInvalidArgument, fmt::format("price '{}' is not decimal USD per million tokens, such as 0.42", text), "bad_price"); };
+  auto bad = [&] {
+    return Error(Code::kInvalidArgument, fmt::format("price '{}' is not decimal USD per million tokens, such as 0.42", text), "bad_price");
+  };
   std::int64_t value = 0;
   int digits = 0, after_point = -1;
   for (char c : text) {

@@ -9,8 +9,8 @@
 
 namespace nereid {
 
-using NanoUsd = std::int64_t;             // 10^-9 USD
-using NanoUsdPerMillion = std::int64_t;   // 10^-9 USD for 10^6 tokens: "$0.42/M" is 420'000'000
+using NanoUsd = std::int64_t;            // 10^-9 USD
+using NanoUsdPerMillion = std::int64_t;  // 10^-9 USD for 10^6 tokens: "$0.42/M" is 420'000'000
 
 // "0.42", "15", "0.0001": decimal text in USD per million tokens, at most 9 digits after the point, not negative.
 Result<NanoUsdPerMillion> ParsePricePerMillion(std::string_view text);

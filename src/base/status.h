@@ -11,20 +11,20 @@ namespace nereid {
 
 // What the caller can do about a failure. protocol/errors.cc maps each to a status of every API.
 enum class Code : std::uint8_t {
-  kInvalidArgument,    // mend the request
-  kUnauthenticated,    // send a valid key
-  kPaymentRequired,    // top up
-  kPermissionDenied,   // ask for another scope
-  kNotFound,           // mend the name
-  kConflict,           // somebody was first; read again
-  kTooLarge,           // send less
-  kRateLimited,        // wait, see Retry-After
-  kCancelled,          // the caller went away
-  kDeadlineExceeded,   // allow more time
-  kUnavailable,        // try again, here or elsewhere
-  kUnsupported,        // not offered
-  kBadGateway,         // the provider behind us failed
-  kInternal,           // our fault
+  kInvalidArgument,   // mend the request
+  kUnauthenticated,   // send a valid key
+  kPaymentRequired,   // top up
+  kPermissionDenied,  // ask for another scope
+  kNotFound,          // mend the name
+  kConflict,          // somebody was first; read again
+  kTooLarge,          // send less
+  kRateLimited,       // wait, see Retry-After
+  kCancelled,         // the caller went away
+  kDeadlineExceeded,  // allow more time
+  kUnavailable,       // try again, here or elsewhere
+  kUnsupported,       // not offered
+  kBadGateway,        // the provider behind us failed
+  kInternal,          // our fault
 };
 inline constexpr int kCodeCount = static_cast<int>(Code::kInternal) + 1;
 
@@ -59,14 +59,14 @@ inline std::unexpected<Status> Error(Code code, std::string message, std::string
 
 #define NEREID_JOIN2(a, b) a##b
 #define NEREID_JOIN(a, b) NEREID_JOIN2(a, b)
-#define NEREID_TRY(leave, slot, declaration, ...)                 \
-  auto slot = (__VA_ARGS__);                                      \
-  if (!slot) [[unlikely]]                                         \
-    leave std::unexpected(std::move(slot).error());               \
+#define NEREID_TRY(leave, slot, declaration, ...)   \
+  auto slot = (__VA_ARGS__);                        \
+  if (!slot) [[unlikely]]                           \
+    leave std::unexpected(std::move(slot).error()); \
   declaration = *std::move(slot)
-#define NEREID_TRY_DO(leave, slot, ...)                           \
-  if (auto slot = (__VA_ARGS__); !slot) [[unlikely]]              \
-    leave std::unexpected(std::move(slot).error())
+#define NEREID_TRY_DO(leave, slot, ...)              \
+  if (auto slot = (__VA_ARGS__); !slot) [[unlikely]] \
+  leave std::unexpected(std::move(slot).error())
 
 // TRY(Plan plan, Choose(request)): binds the value or returns the error. CO_TRY is the same in a coroutine.
 #define TRY(declaration, ...) NEREID_TRY(return, NEREID_JOIN(try_result_, __LINE__), declaration, __VA_ARGS__)
@@ -75,6 +75,6 @@ inline std::unexpected<Status> Error(Code code, std::string message, std::string
 #define TRY_DO(...) NEREID_TRY_DO(return, NEREID_JOIN(try_result_, __LINE__), __VA_ARGS__)
 #define CO_TRY_DO(...) NEREID_TRY_DO(co_return, NEREID_JOIN(try_result_, __LINE__), __VA_ARGS__)
 
-#define NEREID_CHECK(condition) \
+#define NEREID_CHECK(condition)  \
   if (!(condition)) [[unlikely]] \
   ::nereid::Panic(#condition, __FILE__, __LINE__)

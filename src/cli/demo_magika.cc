@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t kPart = 1024, kBlock = 4096;
 constexpr int kNoByte = 256;
 
-bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool IsSpace(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 }  // namespace
 
@@ -43,9 +45,10 @@ int DemoMain(int argc, char** argv) {
     fmt::print(stderr, "nereid demo: cannot read {}\n", argv[3]);
     return 1;
   }
-  fmt::print(R"({{"inputs":[{{"name":"bytes","datatype":"INT32","shape":[1,{}],"data":[{}]}}],"outputs":[{{"name":"target_label","parameters":{{"classification":1}}}}]}})"
-             "\n",
-             2 * kPart, fmt::join(MagikaFeatures(content.str()), ","));
+  fmt::print(
+      R"({{"inputs":[{{"name":"bytes","datatype":"INT32","shape":[1,{}],"data":[{}]}}],"outputs":[{{"name":"target_label","parameters":{{"classification":1}}}}]}})"
+      "\n",
+      2 * kPart, fmt::join(MagikaFeatures(content.str()), ","));
   return 0;
 }
 

@@ -44,14 +44,19 @@ void CheckPort(Report& report, std::string_view name, const std::string& address
   bool known = ::inet_pton(AF_INET, address.c_str(), &where.sin_addr) == 1;
   int error = !known ? 0 : ::bind(fd, reinterpret_cast<sockaddr*>(&where), sizeof where) == 0 ? 0 : errno;
   ::close(fd);
-  if (error == EADDRINUSE) return report.Bad(fmt::format("{}: {}:{} is in use", name, address, port), "stop the process that has it (ss -ltnp), or choose another port");
-  if (error != 0) return report.Bad(fmt::format("{}: {}:{} cannot be used: {}", name, address, port, std::strerror(error)), "choose another address or port");
+  if (error == EADDRINUSE)
+    return report.Bad(fmt::format("{}: {}:{} is in use", name, address, port),
+                      "stop the process that has it (ss -ltnp), or choose another port");
+  if (error != 0)
+    return report.Bad(fmt::format("{}: {}:{} cannot be used: {}", name, address, port, std::strerror(error)),
+                      "choose another address or port");
   report.Good(fmt::format("{}: {}:{} is free", name, address, port));
 }
 
 void CheckRepository(Report& report, const std::string& folder) {
   std::error_code error;
-  if (!fs::is_directory(folder, error)) return report.Bad(fmt::format("model repository '{}' is no folder that can be read", folder), "create it, or mend --model-repository");
+  if (!fs::is_directory(folder, error))
+    return report.Bad(fmt::format("model repository '{}' is no folder that can be read", folder), "create it, or mend --model-repository");
   int models = 0;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     if (!entry.is_directory(error)) continue;
@@ -62,7 +67,8 @@ void CheckRepository(Report& report, const std::string& folder) {
       version = version || (inner.is_directory(error) && name.find_first_not_of("0123456789") == std::string::npos);
     }
     if (!version)
-      report.Bad(fmt::format("model '{}' has no version folder", entry.path().filename().string()), fmt::format("put its file into {}/1/", entry.path().string()));
+      report.Bad(fmt::format("model '{}' has no version folder", entry.path().filename().string()),
+                 fmt::format("put its file into {}/1/", entry.path().string()));
   }
   report.Good(fmt::format("model repository '{}' has {} models", folder, models));
 }
@@ -70,12 +76,17 @@ void CheckRepository(Report& report, const std::string& folder) {
 void CheckState(Report& report, const std::string& folder) {
   fs::path there = folder;
   std::error_code error;
-  while (!there.empty() && !fs::exists(there, error) && there.has_parent_path() && there != there.parent_path()) there = there.parent_path();
-  if (::access(there.c_str(), W_OK) != 0) return report.Bad(fmt::format("the state folder '{}' cannot be written", folder), "make it writable for this user, or choose another with --state-folder");
-  struct statvfs disk {};
+  while (!there.empty() && !fs::exists(there, error) && there.has_parent_path() && there != there.parent_path())
+    there = there.parent_path();
+  if (::access(there.c_str(), W_OK) != 0)
+    return report.Bad(fmt::format("the state folder '{}' cannot be written", folder),
+                      "make it writable for this user, or choose another with --state-folder");
+  struct statvfs disk{};
   if (::statvfs(there.c_str(), &disk) == 0) {
     std::uint64_t free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
-    if (free < (std::uint64_t{512} << 20)) return report.Bad(fmt::format("the disk of '{}' has only {} MiB left", folder, free >> 20), "the ledger needs room: free at least 512 MiB");
+    if (free < (std::uint64_t{512} << 20))
+      return report.Bad(fmt::format("the disk of '{}' has only {} MiB left", folder, free >> 20),
+                        "the ledger needs room: free at least 512 MiB");
     report.Good(fmt::format("the state folder '{}' can be written, {} GiB are free", folder, free >> 30));
   }
 }
@@ -83,10 +94,12 @@ void CheckState(Report& report, const std::string& folder) {
 void CheckMachine(Report& report) {
   Machine machine = ReadMachine();
   report.Good(fmt::format("{} cores and {} MiB of memory may be used", machine.cores, machine.memory_bytes >> 20));
-  if (machine.memory_bytes < (std::uint64_t{256} << 20)) report.Bad("less than 256 MiB of memory may be used", "raise the limit of the container or the cgroup");
+  if (machine.memory_bytes < (std::uint64_t{256} << 20))
+    report.Bad("less than 256 MiB of memory may be used", "raise the limit of the container or the cgroup");
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
-  if (files.rlim_cur < 4096) report.Note(fmt::format("only {} open files are allowed: that bounds the connections (ulimit -n 65536 raises it)", files.rlim_cur));
+  if (files.rlim_cur < 4096)
+    report.Note(fmt::format("only {} open files are allowed: that bounds the connections (ulimit -n 65536 raises it)", files.rlim_cur));
   else report.Good(fmt::format("{} open files are allowed", files.rlim_cur));
 }
 
@@ -109,12 +122,15 @@ int DoctorMain(int argc, char** argv) {
   if (config.server.http.enabled) CheckPort(report, "HTTP", config.server.http.address, config.server.http.port);
   if (config.server.grpc.enabled) CheckPort(report, "gRPC", config.server.grpc.address, config.server.grpc.port);
   if (config.server.metrics.enabled)
-    CheckPort(report, "metrics", config.server.metrics.address.empty() ? config.server.http.address : config.server.metrics.address, config.server.metrics.port);
+    CheckPort(report, "metrics", config.server.metrics.address.empty() ? config.server.http.address : config.server.metrics.address,
+              config.server.metrics.port);
   if (config.models.repositories.empty()) report.Note("no model repository is given: only providers' models are served");
   for (const std::string& folder : config.models.repositories) CheckRepository(report, folder);
   for (const ProviderConfig& provider : config.providers) {
     for (const SecretRef& key : provider.keys) {
-      if (auto secret = ReadSecret(key); !secret) report.Bad(fmt::format("provider '{}': {}", provider.name, secret.error().message), fmt::format("set {} before the start", key.source));
+      if (auto secret = ReadSecret(key); !secret)
+        report.Bad(fmt::format("provider '{}': {}", provider.name, secret.error().message),
+                   fmt::format("set {} before the start", key.source));
       else report.Good(fmt::format("provider '{}': its key can be read from {}", provider.name, key.source));
     }
   }

@@ -10,6 +10,8 @@
 namespace nereid::json {
 namespace {
 
+constexpr std::string_view kTooDeep = "JSON nesting depth exceeds maximum allowed limit (100)";
+
 bool IsDigit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -63,13 +65,16 @@ Reader::Type Reader::Peek() {
   }
 }
 
+bool Reader::Deeper() {
+  if (++depth_ <= kDepthMax) return true;
+  too_deep_ = true;
+  return any_depth_ || Fail(kTooDeep);
+}
+
 bool Reader::EnterObject() {
   SkipSpace();
   if (at_ == end_ || *at_ != '{') return Fail("Invalid value.");
-  if (++depth_ > kDepthMax) {
-    too_deep_ = true;
-    return Fail("JSON nesting depth exceeds maximum allowed limit (100)");
-  }
+  if (!Deeper()) return false;
   ++at_;
   first_ = true;
   return true;
@@ -78,10 +83,7 @@ bool Reader::EnterObject() {
 bool Reader::EnterArray() {
   SkipSpace();
   if (at_ == end_ || *at_ != '[') return Fail("Invalid value.");
-  if (++depth_ > kDepthMax) {
-    too_deep_ = true;
-    return Fail("JSON nesting depth exceeds maximum allowed limit (100)");
-  }
+  if (!Deeper()) return false;
   ++at_;
   first_ = true;
   return true;
@@ -285,22 +287,8 @@ Reader::Number Reader::ReadNumber(std::int64_t& as_int, std::uint64_t& as_uint, 
   return Number::kDouble;
 }
 
-bool Reader::Skip() {
+bool Reader::SkipScalar() {
   switch (Peek()) {
-    case Type::kObject: {
-      if (!EnterObject()) return false;
-      std::string key;
-      while (NextMember(key)) {
-        if (!Skip()) return false;
-      }
-      return ok();
-    }
-    case Type::kArray:
-      if (!EnterArray()) return false;
-      while (NextElement()) {
-        if (!Skip()) return false;
-      }
-      return ok();
     case Type::kString: return SkipString();
     case Type::kNumber: return SkipNumber();
     case Type::kBool: {
@@ -308,10 +296,31 @@ bool Reader::Skip() {
       return ReadBool(ignored);
     }
     case Type::kNull: return Literal("null");
+    case Type::kObject:
+    case Type::kArray:
     case Type::kEnd:
-    case Type::kInvalid: return Fail("Invalid value.");
+    case Type::kInvalid: break;
   }
-  return false;
+  return Fail("Invalid value.");
+}
+
+// Without recursion: Check looks at values of any depth.
+bool Reader::Skip() {
+  std::string open, key;  // what was entered: '{' and '['
+  for (;;) {
+    Type type = Peek();
+    if (type == Type::kObject || type == Type::kArray) {
+      if (!(type == Type::kObject ? EnterObject() : EnterArray())) return false;
+      open += type == Type::kObject ? '{' : '[';
+    } else if (!SkipScalar()) {
+      return false;
+    }
+    while (!open.empty() && !(open.back() == '{' ? NextMember(key) : NextElement())) {
+      if (!ok()) return false;
+      open.pop_back();
+    }
+    if (open.empty()) return ok();
+  }
 }
 
 bool Reader::Finish() {
@@ -322,10 +331,12 @@ bool Reader::Finish() {
 
 std::optional<std::string> Reader::Check(std::string_view text, bool* too_deep) {
   Reader reader(text);
+  reader.any_depth_ = true;  // what is no JSON is said to be none, however deep
   if (reader.Peek() == Type::kEnd) return "The document is empty. at 0";
-  if (reader.Skip() && reader.Finish()) return std::nullopt;
-  if (too_deep) *too_deep = reader.too_deep_;
-  return reader.Problem();
+  if (!reader.Skip() || !reader.Finish()) return reader.Problem();
+  if (!reader.too_deep_) return std::nullopt;
+  if (too_deep) *too_deep = true;
+  return std::string(kTooDeep);
 }
 
 }  // namespace nereid::json

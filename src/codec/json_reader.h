@@ -51,7 +51,7 @@ class Reader {
   // "Invalid value. at 12"
   std::string Problem() const;
 
-  // Whether `text` is one JSON value; the problem otherwise.
+  // Whether `text` is one JSON value; the problem otherwise. Values that nest too deep are one too: a mistake in their text goes first.
   static std::optional<std::string> Check(std::string_view text, bool* too_deep = nullptr);
 
  private:
@@ -62,7 +62,9 @@ class Reader {
   bool Fail(std::string_view what, const char* where);
   bool Literal(std::string_view word);
   bool Hex4(unsigned& out);
+  bool Deeper();
   bool SkipNumber();
+  bool SkipScalar();
   bool SkipString();
 
   const char* begin_;
@@ -70,7 +72,7 @@ class Reader {
   const char* end_;
   int depth_ = 0;
   bool first_ = false;  // the next element or member is the first of its container
-  bool too_deep_ = false;
+  bool too_deep_ = false, any_depth_ = false;
   std::string error_;
   std::size_t offset_ = 0;
 };

@@ -46,7 +46,8 @@ TEST(JsonReader, BoundsTheDepth) {
   EXPECT_FALSE(Reader::Check(std::string(100, '[') + std::string(100, ']'), &too_deep));
   EXPECT_TRUE(Reader::Check(std::string(101, '[') + std::string(101, ']'), &too_deep));
   EXPECT_TRUE(too_deep);
-  EXPECT_TRUE(Reader::Check(std::string(1 << 20, '{'), &too_deep));
+  EXPECT_EQ(Problem(std::string(200, '[')), "Invalid value. at 200") << "what is no JSON at all is said to be none";
+  EXPECT_TRUE(Reader::Check(std::string(1 << 20, '[') + std::string(1 << 20, ']')));
 }
 
 TEST(JsonReader, UnescapesStrings) {

@@ -10,7 +10,8 @@ Result<Nothing> SseSplitter::Push(std::string_view bytes) {
     scanned_ -= std::min(scanned_, taken_);
     taken_ = 0;
   }
-  if (buffer_.size() + bytes.size() > kEventBytesMax) return Error(Code::kBadGateway, "an event of the stream is larger than what is accepted", "too_large");
+  if (buffer_.size() + bytes.size() > kEventBytesMax)
+    return Error(Code::kBadGateway, "an event of the stream is larger than what is accepted", "too_large");
   buffer_ += bytes;
   return Nothing{};
 }

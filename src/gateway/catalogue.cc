@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/glob.h"
+
 namespace nereid::gateway {
 namespace {
 
@@ -36,29 +38,10 @@ Price PriceOf(const PriceConfig& config) {
   return price;
 }
 
-bool GlobMatches(std::string_view glob, std::string_view text) {
-  std::size_t g = 0, t = 0, star = std::string_view::npos, mark = 0;
-  while (t < text.size()) {
-    if (g < glob.size() && glob[g] == '*') {
-      star = g++;
-      mark = t;
-    } else if (g < glob.size() && glob[g] == text[t]) {
-      ++g;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      g = star + 1;
-      t = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (g < glob.size() && glob[g] == '*') ++g;
-  return g == glob.size();
-}
-
 bool MayUse(const Principal& principal, std::string_view model) {
   if (principal.model_globs.empty()) return true;
-  return std::any_of(principal.model_globs.begin(), principal.model_globs.end(), [&](const std::string& glob) { return GlobMatches(glob, model); });
+  return std::any_of(principal.model_globs.begin(), principal.model_globs.end(),
+                     [&](const std::string& glob) { return GlobMatches(glob, model); });
 }
 
 Result<Catalogue> Catalogue::Make(const Config& config, const ModelService& models, TargetFactory make) {
@@ -114,7 +97,8 @@ std::vector<CatalogueEntry> Catalogue::List(const Principal* principal) const {
 
 std::vector<std::string> Catalogue::Near(std::string_view name, const Principal& principal) const {
   std::vector<std::pair<std::size_t, std::string>> scored;
-  for (const CatalogueEntry& entry : List(&principal)) scored.emplace_back(EditDistance(name.substr(0, 128), std::string_view(entry.name).substr(0, 128)), entry.name);
+  for (const CatalogueEntry& entry : List(&principal))
+    scored.emplace_back(EditDistance(name.substr(0, 128), std::string_view(entry.name).substr(0, 128)), entry.name);
   std::sort(scored.begin(), scored.end());
   std::vector<std::string> out;
   for (const auto& [distance, candidate] : scored) {

@@ -47,8 +47,7 @@ class Catalogue {
   std::int64_t started_ = 0;
 };
 
-// "gpt-*" matches "gpt-4.1". Stars stand for any text.
-bool GlobMatches(std::string_view glob, std::string_view text);
+// Whether the key's model globs allow it.
 bool MayUse(const Principal& principal, std::string_view model);
 
 }  // namespace nereid::gateway

@@ -13,7 +13,8 @@ namespace {
 // Settles on Finished, before the answer's last bytes leave; at the latest when the plan has ended.
 class SettlingSink final : public ResponseSink {
  public:
-  SettlingSink(ResponseSink& sink, Accounts& accounts, const Reservation& held, const Request& request, const PublicModel& model, const Clock& clock)
+  SettlingSink(ResponseSink& sink, Accounts& accounts, const Reservation& held, const Request& request, const PublicModel& model,
+               const Clock& clock)
       : sink_(sink), accounts_(accounts), held_(held), request_(request), model_(model), clock_(clock) {}
 
   net::Task<Nothing> Write(const ResponseEvent& event) override {
@@ -29,8 +30,13 @@ class SettlingSink final : public ResponseSink {
 
   net::Task<Nothing> Settle(Outcome outcome) {
     if (std::exchange(settled_, true)) co_return Nothing{};
-    Settlement settlement{model_.name, target_ ? target_->name() : std::string_view(), model_.charge, target_ ? target_->cost() : model_.charge, std::move(outcome),
-                          status_, clock_.Steady() - request_.arrival};
+    Settlement settlement{model_.name,
+                          target_ ? target_->name() : std::string_view(),
+                          model_.charge,
+                          target_ ? target_->cost() : model_.charge,
+                          std::move(outcome),
+                          status_,
+                          clock_.Steady() - request_.arrival};
     co_return co_await accounts_.Settle(held_, settlement);
   }
 
@@ -47,7 +53,10 @@ class SettlingSink final : public ResponseSink {
 };
 
 // Another target may answer what this one never saw.
-bool NeverSent(const Status& failure) { return failure.reason == "connect_failed" || failure.reason == "dns_failed" || failure.reason == "tls_failed" || failure.reason == "model_not_ready"; }
+bool NeverSent(const Status& failure) {
+  return failure.reason == "connect_failed" || failure.reason == "dns_failed" || failure.reason == "tls_failed" ||
+         failure.reason == "model_not_ready";
+}
 
 }  // namespace
 
@@ -57,11 +66,14 @@ net::Task<Nothing> EngineImpl::Handle(Request& request, ResponseSink& sink) {
   auto model = MayUse(request.principal, asked.model) ? catalogue_.Find(asked.model) : nullptr;
   if (!model || model->targets.empty()) {
     auto near = catalogue_.Near(asked.model, request.principal);
-    co_return Error(Code::kNotFound, near.empty() ? fmt::format("The model '{}' does not exist or you do not have access to it.", asked.model)
-                                                  : fmt::format("The model '{}' does not exist or you do not have access to it. Near names: {}.", asked.model, fmt::join(near, ", ")),
+    co_return Error(Code::kNotFound,
+                    near.empty() ? fmt::format("The model '{}' does not exist or you do not have access to it.", asked.model)
+                                 : fmt::format("The model '{}' does not exist or you do not have access to it. Near names: {}.",
+                                               asked.model, fmt::join(near, ", ")),
                     "model_not_found", "model");
   }
-  CO_TRY(Reservation held, accounts_.Reserve({request, model->name, model->targets.front()->name(), model->charge, model->targets.front()->cost()}));
+  CO_TRY(Reservation held,
+         accounts_.Reserve({request, model->name, model->targets.front()->name(), model->charge, model->targets.front()->cost()}));
 
   SettlingSink settling(sink, accounts_, held, request, *model, clock_);
   Outcome outcome;
@@ -75,7 +87,9 @@ net::Task<Nothing> EngineImpl::Handle(Request& request, ResponseSink& sink) {
   auto failure = outcome.failure;
   // On failure and on disconnect too: a stream cut after 900 tokens still costs 900 tokens.
   auto settled = co_await net::Shielded(settling.Settle(std::move(outcome)));
-  if (!settled) LOG_ERROR("settlement of request {} failed and is retried by the store: {}", request.request_id.ToString(), settled.error().message);
+  if (!settled)
+    LOG_ERROR("settlement of request {} could not be written; the next start settles it as an estimate: {}", request.request_id.ToString(),
+              settled.error().message);
   if (failure) co_return std::unexpected(*std::move(failure));
   co_return Nothing{};
 }

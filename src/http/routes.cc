@@ -16,7 +16,9 @@ std::vector<std::string_view> Segments(std::string_view path) {
   }
 }
 
-bool IsParameter(std::string_view segment) { return segment.starts_with('{'); }
+bool IsParameter(std::string_view segment) {
+  return segment.starts_with('{');
+}
 
 bool AllDigits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });

@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t kWaitingBytesMax = 1 << 20;
 
-std::size_t SizeOf(const TextEvent& event) { return event.text.size() + sizeof event; }
+std::size_t SizeOf(const TextEvent& event) {
+  return event.text.size() + sizeof event;
+}
 
 // The generator's side of the channel.
 class ChannelReceiver final : public TextReceiver {
@@ -41,8 +43,16 @@ LocalTarget::LocalTarget(ModelService& service, ModelRef model, Price cost)
 net::Task<Outcome> LocalTarget::Run(const TargetRequest& target, ResponseSink& sink) {
   const Request& request = target.request;
   auto model = service_.Find(model_);
-  if (!model) co_return Outcome{{}, UsageSource::kNone, Status{Code::kUnavailable, fmt::format("the model '{}' is not ready", model_.name), "model_not_ready", model.error().message}};
-  if (!(*model)->text_generator) co_return Outcome{{}, UsageSource::kNone, Status{Code::kInvalidArgument, fmt::format("the model '{}' does not generate text", model_.name), "not_a_text_model"}};
+  if (!model)
+    co_return Outcome{
+        {},
+        UsageSource::kNone,
+        Status{Code::kUnavailable, fmt::format("the model '{}' is not ready", model_.name), "model_not_ready", model.error().message}};
+  if (!(*model)->text_generator)
+    co_return Outcome{
+        {},
+        UsageSource::kNone,
+        Status{Code::kInvalidArgument, fmt::format("the model '{}' does not generate text", model_.name), "not_a_text_model"}};
   auto parsed = request.call.parse();
   if (!parsed) co_return Outcome{{}, UsageSource::kNone, parsed.error()};
   TextRequest text = *std::move(parsed);
@@ -75,7 +85,8 @@ net::Task<Outcome> LocalTarget::Run(const TargetRequest& target, ResponseSink& s
     }
     Result<Nothing> written = Nothing{};
     if (!std::exchange(started, true)) written = co_await sink.Write(Started{std::string(target.public_model)});
-    if (written && (!event->text.empty() || event->finish)) written = co_await sink.Write(TextDelta{event->choice, event->text, event->finish});
+    if (written && (!event->text.empty() || event->finish))
+      written = co_await sink.Write(TextDelta{event->choice, event->text, event->finish});
     if (written && event->final) written = co_await sink.Write(Finished{event->usage});
     if (!written) {
       outcome.failure = written.error();

@@ -4,6 +4,8 @@
 #include <sstream>
 #include <string>
 
+#include <prometheus/text_serializer.h>
+
 namespace nereid::models {
 namespace {
 
@@ -18,14 +20,23 @@ struct Row {
 };
 
 constexpr Row kCounters[] = {
-    {"nv_inference_request_success", "Number of successful inference requests, all batch sizes", [](const ModelStats& s) { return s.success.count; }},
-    {"nv_inference_count", "Number of inferences performed (does not include cached requests)", [](const ModelStats& s) { return s.inference_count; }},
-    {"nv_inference_exec_count", "Number of model executions performed (does not include cached requests)", [](const ModelStats& s) { return s.execution_count; }},
-    {"nv_inference_request_duration_us", "Cumulative inference request duration in microseconds (includes cached requests)", [](const ModelStats& s) { return s.success.ns / 1000; }},
-    {"nv_inference_queue_duration_us", "Cumulative inference queuing duration in microseconds (includes cached requests)", [](const ModelStats& s) { return s.queue.ns / 1000; }},
-    {"nv_inference_compute_input_duration_us", "Cumulative compute input duration in microseconds (does not include cached requests)", [](const ModelStats& s) { return s.compute_input.ns / 1000; }},
-    {"nv_inference_compute_infer_duration_us", "Cumulative compute inference duration in microseconds (does not include cached requests)", [](const ModelStats& s) { return s.compute_infer.ns / 1000; }},
-    {"nv_inference_compute_output_duration_us", "Cumulative inference compute output duration in microseconds (does not include cached requests)", [](const ModelStats& s) { return s.compute_output.ns / 1000; }},
+    {"nv_inference_request_success", "Number of successful inference requests, all batch sizes",
+     [](const ModelStats& s) { return s.success.count; }},
+    {"nv_inference_count", "Number of inferences performed (does not include cached requests)",
+     [](const ModelStats& s) { return s.inference_count; }},
+    {"nv_inference_exec_count", "Number of model executions performed (does not include cached requests)",
+     [](const ModelStats& s) { return s.execution_count; }},
+    {"nv_inference_request_duration_us", "Cumulative inference request duration in microseconds (includes cached requests)",
+     [](const ModelStats& s) { return s.success.ns / 1000; }},
+    {"nv_inference_queue_duration_us", "Cumulative inference queuing duration in microseconds (includes cached requests)",
+     [](const ModelStats& s) { return s.queue.ns / 1000; }},
+    {"nv_inference_compute_input_duration_us", "Cumulative compute input duration in microseconds (does not include cached requests)",
+     [](const ModelStats& s) { return s.compute_input.ns / 1000; }},
+    {"nv_inference_compute_infer_duration_us", "Cumulative compute inference duration in microseconds (does not include cached requests)",
+     [](const ModelStats& s) { return s.compute_infer.ns / 1000; }},
+    {"nv_inference_compute_output_duration_us",
+     "Cumulative inference compute output duration in microseconds (does not include cached requests)",
+     [](const ModelStats& s) { return s.compute_output.ns / 1000; }},
 };
 
 MetricFamily Family(const char* name, const char* help, MetricType type) {
@@ -62,8 +73,10 @@ std::vector<MetricFamily> ModelMetrics::Collect() const {
     families.push_back(Family(row.name, row.help, MetricType::Counter));
     for (const Version& version : versions) Add(families.back(), version.labels, static_cast<double>(row.value(version.stats)));
   }
-  MetricFamily failures = Family("nv_inference_request_failure", "Number of failed inference requests, all batch sizes", MetricType::Counter);
-  MetricFamily pending = Family("nv_inference_pending_request_count", "Instantaneous number of pending requests awaiting execution per-model.", MetricType::Gauge);
+  MetricFamily failures =
+      Family("nv_inference_request_failure", "Number of failed inference requests, all batch sizes", MetricType::Counter);
+  MetricFamily pending = Family("nv_inference_pending_request_count",
+                                "Instantaneous number of pending requests awaiting execution per-model.", MetricType::Gauge);
   MetricFamily load = Family("nv_model_load_duration_secs", "Model load time in seconds", MetricType::Gauge);
   for (const Version& version : versions) {
     for (int reason = 0; reason < kFailureReasonCount; ++reason) {
@@ -85,6 +98,10 @@ std::vector<MetricFamily> ModelMetrics::Collect() const {
   }
   if (cpu_) CollectCpu(families);
   return families;
+}
+
+std::string ModelMetrics::Render() const {
+  return prometheus::TextSerializer().Serialize(Collect());
 }
 
 void ModelMetrics::CollectCpu(std::vector<MetricFamily>& families) const {

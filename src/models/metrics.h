@@ -16,6 +16,8 @@ class ModelMetrics final : public prometheus::Collectable {
   // `server` outlives the metrics. `cpu`: nv_cpu_* out of /proc too.
   ModelMetrics(const ModelServer& server, bool cpu) : server_(server), cpu_(cpu) {}
   std::vector<prometheus::MetricFamily> Collect() const override;
+  // Prometheus text.
+  std::string Render() const;
 
  private:
   void CollectCpu(std::vector<prometheus::MetricFamily>& families) const;

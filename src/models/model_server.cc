@@ -37,23 +37,35 @@ std::string_view TritonCode(Code code) {
   return "Internal";
 }
 
-std::string ReasonText(const Status& status) { return fmt::format("{}: {}", TritonCode(status.code), status.message); }
+std::string ReasonText(const Status& status) {
+  return fmt::format("{}: {}", TritonCode(status.code), status.message);
+}
 
-std::vector<fs::path> Folders(const ModelsConfig& config) { return {config.repositories.begin(), config.repositories.end()}; }
+std::vector<fs::path> Folders(const ModelsConfig& config) {
+  return {config.repositories.begin(), config.repositories.end()};
+}
 
 }  // namespace
 
-ModelServer::ModelServer(const ModelsConfig& config, std::map<std::string, BackendFactory> backends, std::uint64_t inflight_bytes_max, const Clock& clock)
-    : config_(config), factories_(std::move(backends)), clock_(clock), inflight_(inflight_bytes_max),
+ModelServer::ModelServer(const ModelsConfig& config, std::map<std::string, BackendFactory> backends, std::uint64_t inflight_bytes_max,
+                         const Clock& clock)
+    : config_(config),
+      factories_(std::move(backends)),
+      clock_(clock),
+      inflight_(inflight_bytes_max),
       repository_(Folders(config), config.config_name, config.auto_complete) {}
 
-ModelServer::~ModelServer() { Stop(); }
+ModelServer::~ModelServer() {
+  Stop();
+}
 
 Result<Nothing> ModelServer::Start() {
   for (const auto& folder : config_.repositories) {
     std::error_code error;
     if (!fs::is_directory(folder, error))
-      return Error(Code::kInternal, fmt::format("failed to stat file {}: the model repository '{}' is no folder that can be read", folder, folder), "no_repository");
+      return Error(Code::kInternal,
+                   fmt::format("failed to stat file {}: the model repository '{}' is no folder that can be read", folder, folder),
+                   "no_repository");
   }
   if (config_.control == ControlMode::kPoll)
     return Error(Code::kUnsupported, "model control mode 'poll' is not available in this version; use 'none' or 'explicit'", "not_yet");
@@ -83,7 +95,9 @@ Result<Nothing> ModelServer::Start() {
   return Nothing{};
 }
 
-void ModelServer::BeginShutdown() { shutting_down_ = true; }
+void ModelServer::BeginShutdown() {
+  shutting_down_ = true;
+}
 
 void ModelServer::Stop() {
   shutting_down_ = true;
@@ -136,10 +150,13 @@ Result<Backend*> ModelServer::BackendFor(const std::string& name) {
   if (auto made = backends_.find(name); made != backends_.end()) return made->second.get();
   auto factory = factories_.find(name);
   if (factory == factories_.end())
-    return Error(Code::kInvalidArgument, fmt::format("unable to find backend library for backend '{}', try specifying runtime on the model configuration.", name), "no_backend");
+    return Error(Code::kInvalidArgument,
+                 fmt::format("unable to find backend library for backend '{}', try specifying runtime on the model configuration.", name),
+                 "no_backend");
   std::map<std::string, std::string> options;
   for (const char* section : {"", "default"}) {
-    if (auto common = config_.backends.find(section); common != config_.backends.end()) options.insert(common->second.begin(), common->second.end());
+    if (auto common = config_.backends.find(section); common != config_.backends.end())
+      options.insert(common->second.begin(), common->second.end());
   }
   if (auto own = config_.backends.find(name); own != config_.backends.end()) {
     for (const auto& [key, value] : own->second) options[key] = value;
@@ -152,19 +169,22 @@ Result<Nothing> ModelServer::LoadNow(const std::string& name, const LoadOptions&
   auto polled = repository_.Poll(name, options);
   if (!polled) {
     const Status& why = polled.error();
-    if (why.reason != "no_such_model") LOG_ERROR("Poll failed for model directory '{}': {}{}{}", name, why.message, why.detail.empty() ? "" : ": ", why.detail);
+    if (why.reason != "no_such_model")
+      LOG_ERROR("Poll failed for model directory '{}': {}{}{}", name, why.message, why.detail.empty() ? "" : ": ", why.detail);
     std::unique_lock lock(mutex_);
     if (why.reason != "no_such_model") {
       known_.insert(name);
       entries_[name].failed = true;
     }
-    return Error(Code::kInternal, fmt::format("failed to load '{}', failed to poll from model repository", name), "poll_failed", why.message);
+    return Error(Code::kInternal, fmt::format("failed to load '{}', failed to poll from model repository", name), "poll_failed",
+                 why.message);
   }
   {
     std::unique_lock lock(mutex_);
     known_.insert(name);
     Entry& entry = entries_[name];
-    bool ready = !entry.versions.empty() && std::any_of(entry.versions.begin(), entry.versions.end(), [](const auto& v) { return v.second.state == State::kReady; });
+    bool ready = !entry.versions.empty() &&
+                 std::any_of(entry.versions.begin(), entry.versions.end(), [](const auto& v) { return v.second.state == State::kReady; });
     if (ready && !entry.failed && entry.fingerprint == polled->fingerprint) return Nothing{};
     if (polled->versions.empty()) {
       entry.failed = true;
@@ -184,13 +204,15 @@ Result<Nothing> ModelServer::LoadNow(const std::string& name, const LoadOptions&
   for (std::int64_t version : polled->versions) {
     LOG_INFO("loading: {}:{}", name, version);
     Result<std::shared_ptr<ModelVersion>> made =
-        backend ? ModelVersion::Load(*polled, version, **backend, config_.auto_complete, {&inflight_, &clock_}) : std::unexpected(backend.error());
+        backend ? ModelVersion::Load(*polled, version, **backend, config_.auto_complete, {&inflight_, &clock_})
+                : std::unexpected(backend.error());
     if (made) {
       loaded[version] = *std::move(made);
       continue;
     }
     std::string reason = ReasonText(made.error());
-    LOG_ERROR("failed to load '{}' version {}: {}{}{}", name, version, reason, made.error().detail.empty() ? "" : " - ", made.error().detail);
+    LOG_ERROR("failed to load '{}' version {}: {}{}{}", name, version, reason, made.error().detail.empty() ? "" : " - ",
+              made.error().detail);
     failures += fmt::format("version {} is at UNAVAILABLE state: {};\n", version, reason);
     std::unique_lock lock(mutex_);
     Slot& slot = entries_[name].versions[version];
@@ -276,20 +298,24 @@ void ModelServer::RenewVersionLists(Entry& entry) {
 }
 
 void ModelServer::Load(std::string name, LoadOptions options, Done done) {
-  if (config_.control != ControlMode::kExplicit) return done(Error(Code::kUnavailable, "explicit model load / unload is not allowed if polling is enabled", "not_explicit"));
+  if (config_.control != ControlMode::kExplicit)
+    return done(Error(Code::kUnavailable, "explicit model load / unload is not allowed if polling is enabled", "not_explicit"));
   auto shared = std::make_shared<LoadOptions>(std::move(options));
   {
     std::lock_guard lock(jobs_mutex_);
-    if (stopping_ || jobs_.size() >= kJobsMax) return done(Error(Code::kUnavailable, "the server takes no further load now", "loaders_full"));
+    if (stopping_ || jobs_.size() >= kJobsMax)
+      return done(Error(Code::kUnavailable, "the server takes no further load now", "loaders_full"));
   }
   Schedule(name, [this, name, shared, done = std::move(done)] { done(LoadNow(name, *shared)); });
 }
 
 void ModelServer::Unload(std::string name, bool, Done done) {
-  if (config_.control != ControlMode::kExplicit) return done(Error(Code::kUnavailable, "explicit model load / unload is not allowed if polling is enabled", "not_explicit"));
+  if (config_.control != ControlMode::kExplicit)
+    return done(Error(Code::kUnavailable, "explicit model load / unload is not allowed if polling is enabled", "not_explicit"));
   {
     std::lock_guard lock(jobs_mutex_);
-    if (stopping_ || jobs_.size() >= kJobsMax) return done(Error(Code::kUnavailable, "the server takes no further unload now", "loaders_full"));
+    if (stopping_ || jobs_.size() >= kJobsMax)
+      return done(Error(Code::kUnavailable, "the server takes no further unload now", "loaders_full"));
   }
   Schedule(name, [this, name, done = std::move(done)] { done(UnloadNow(name)); });
 }
@@ -297,7 +323,9 @@ void ModelServer::Unload(std::string name, bool, Done done) {
 Result<std::shared_ptr<ModelVersion>> ModelServer::FindVersion(const ModelRef& model) const {
   std::shared_lock lock(mutex_);
   auto entry = entries_.find(model.name);
-  auto unknown = [&](std::string tail) { return Error(Code::kNotFound, fmt::format("Request for unknown model: '{}' {}", model.name, tail), "unknown_model"); };
+  auto unknown = [&](std::string tail) {
+    return Error(Code::kNotFound, fmt::format("Request for unknown model: '{}' {}", model.name, tail), "unknown_model");
+  };
   if (entry == entries_.end() || entry->second.versions.empty()) return unknown("is not found");
   const auto& versions = entry->second.versions;
   if (model.version < 0) {
@@ -309,7 +337,8 @@ Result<std::shared_ptr<ModelVersion>> ModelServer::FindVersion(const ModelRef& m
   auto slot = versions.find(model.version);
   if (slot == versions.end()) return unknown(fmt::format("version {} is not found", model.version));
   if (!slot->second.version)
-    return Error(Code::kUnavailable, fmt::format("Request for unknown model: '{}' version {} is not at ready state", model.name, model.version), "not_ready");
+    return Error(Code::kUnavailable,
+                 fmt::format("Request for unknown model: '{}' version {} is not at ready state", model.name, model.version), "not_ready");
   return slot->second.version;
 }
 
@@ -345,7 +374,9 @@ std::vector<std::shared_ptr<const ModelInfo>> ModelServer::TextModels() const {
   return out;
 }
 
-bool ModelServer::Live() const { return live_; }
+bool ModelServer::Live() const {
+  return live_;
+}
 
 bool ModelServer::Ready() const {
   if (!started_ || shutting_down_) return false;
@@ -402,7 +433,8 @@ Result<std::vector<ModelStats>> ModelServer::Statistics(const ModelRef& model) c
     }
   }
   if (out.empty() && !model.name.empty()) {
-    if (model.version >= 0) return Error(Code::kInvalidArgument, fmt::format("requested model version is not available for model '{}'", model.name), "not_ready");
+    if (model.version >= 0)
+      return Error(Code::kInvalidArgument, fmt::format("requested model version is not available for model '{}'", model.name), "not_ready");
     return Error(Code::kInvalidArgument, fmt::format("requested model '{}' is not available", model.name), "not_ready");
   }
   return out;
@@ -426,7 +458,8 @@ void ModelServer::LogTable() const {
   std::string rule = fmt::format("+{:-<{}}+---------+--------", "", width + 2);
   std::string text = fmt::format("\n{}\n| {:<{}} | Version | Status\n{}\n", rule, "Model", width, rule);
   for (const auto& entry : index) {
-    std::string status = entry.version ? entry.state + (entry.reason.empty() ? "" : ": " + entry.reason) : "Not loaded: No model version was found";
+    std::string status =
+        entry.version ? entry.state + (entry.reason.empty() ? "" : ": " + entry.reason) : "Not loaded: No model version was found";
     text += fmt::format("| {:<{}} | {:<7} | {}\n", entry.name, width, entry.version ? std::to_string(*entry.version) : "-", status);
   }
   LOG_INFO("{}{}", text, rule);

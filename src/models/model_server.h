@@ -27,7 +27,8 @@ using BackendFactory = std::function<Result<std::unique_ptr<Backend>>(const std:
 class ModelServer final : public ModelService {
  public:
   // `config`, `clock` outlive the server. `inflight_bytes_max` bounds what queued requests hold over all models.
-  ModelServer(const ModelsConfig& config, std::map<std::string, BackendFactory> backends, std::uint64_t inflight_bytes_max, const Clock& clock);
+  ModelServer(const ModelsConfig& config, std::map<std::string, BackendFactory> backends, std::uint64_t inflight_bytes_max,
+              const Clock& clock);
   ~ModelServer() override;
 
   // Looks at the repositories and loads what the control mode says; blocks until all of it is loaded or has failed. The error is the text
@@ -67,9 +68,9 @@ class ModelServer final : public ModelService {
   };
   struct Entry {
     std::map<std::int64_t, Slot> versions;
-    std::string fingerprint;                // of what is loaded
+    std::string fingerprint;  // of what is loaded
     std::filesystem::path temporary;
-    bool failed = false;                    // the last load failed
+    bool failed = false;  // the last load failed
   };
   struct Job {
     std::string name;
@@ -82,7 +83,7 @@ class ModelServer final : public ModelService {
   Result<std::shared_ptr<ModelVersion>> FindVersion(const ModelRef& model) const;
   void Schedule(std::string name, std::function<void()> run);
   void RunLoader();
-  void RenewVersionLists(Entry& entry);     // mutex_ held
+  void RenewVersionLists(Entry& entry);  // mutex_ held
   void LogTable() const;
 
   const ModelsConfig& config_;
@@ -101,9 +102,9 @@ class ModelServer final : public ModelService {
 
   std::mutex jobs_mutex_;
   std::condition_variable jobs_wake_;
-  std::deque<Job> jobs_;                // guarded by jobs_mutex_; one model's jobs run one after another
-  std::set<std::string> busy_;          // guarded by jobs_mutex_
-  bool stopping_ = false;               // guarded by jobs_mutex_
+  std::deque<Job> jobs_;        // guarded by jobs_mutex_; one model's jobs run one after another
+  std::set<std::string> busy_;  // guarded by jobs_mutex_
+  bool stopping_ = false;       // guarded by jobs_mutex_
   std::vector<std::thread> loaders_;
 };
 

@@ -35,8 +35,8 @@ Result<std::vector<std::unique_ptr<ModelInstance>>> CreateInstances(BackendModel
 
 }  // namespace
 
-Result<std::shared_ptr<ModelVersion>> ModelVersion::Load(const PolledModel& polled, std::int64_t version, Backend& backend, bool auto_complete,
-                                                         const VersionWorld& world) {
+Result<std::shared_ptr<ModelVersion>> ModelVersion::Load(const PolledModel& polled, std::int64_t version, Backend& backend,
+                                                         bool auto_complete, const VersionWorld& world) {
   SteadyTime began = world.clock->Steady();
   ModelFiles files{polled.name, version, polled.folder, polled.folder / std::to_string(version)};
   auto config = std::make_shared<inference::ModelConfig>(polled.config);
@@ -45,7 +45,8 @@ Result<std::shared_ptr<ModelVersion>> ModelVersion::Load(const PolledModel& poll
   TRY_DO(NormaliseConfig(polled.name, *config));
   TRY_DO(CheckConfigAtLoad(*config));
   if (config->model_warmup_size() > 0) LOG_WARNING("model '{}' asks for model_warmup, which this version does not run yet", polled.name);
-  if (config->response_cache().enable()) LOG_WARNING("model '{}' asks for response_cache, which this version does not have yet", polled.name);
+  if (config->response_cache().enable())
+    LOG_WARNING("model '{}' asks for response_cache, which this version does not have yet", polled.name);
 
   std::shared_ptr<ModelVersion> self(new ModelVersion);
   TRY(auto labels, ReadLabels(polled.folder, *config));
@@ -88,7 +89,9 @@ Result<std::shared_ptr<ModelVersion>> ModelVersion::Load(const PolledModel& poll
   return self;
 }
 
-ModelVersion::~ModelVersion() { NEREID_CHECK(!scheduler_ || !model_); }
+ModelVersion::~ModelVersion() {
+  NEREID_CHECK(!scheduler_ || !model_);
+}
 
 void ModelVersion::Stop() {
   scheduler_->Stop();

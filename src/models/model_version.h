@@ -23,7 +23,8 @@ struct VersionWorld {
 class ModelVersion {
  public:
   // Loads; on a loader thread, may take long. `backend` outlives the version.
-  static Result<std::shared_ptr<ModelVersion>> Load(const PolledModel& polled, std::int64_t version, Backend& backend, bool auto_complete, const VersionWorld& world);
+  static Result<std::shared_ptr<ModelVersion>> Load(const PolledModel& polled, std::int64_t version, Backend& backend, bool auto_complete,
+                                                    const VersionWorld& world);
   ~ModelVersion();
 
   void Submit(InferRequest request, std::shared_ptr<InferReceiver> receiver);

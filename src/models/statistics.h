@@ -35,9 +35,9 @@ class Statistics {
 
  private:
   mutable std::mutex mutex_;
-  ModelStats totals_;                                    // guarded by mutex_
-  std::map<std::int64_t, BatchStat> batches_;            // guarded by mutex_; at most max_batch_size entries
-  std::uint64_t failures_[kFailureReasonCount] = {};     // guarded by mutex_
+  ModelStats totals_;                                 // guarded by mutex_
+  std::map<std::int64_t, BatchStat> batches_;         // guarded by mutex_; at most max_batch_size entries
+  std::uint64_t failures_[kFailureReasonCount] = {};  // guarded by mutex_
   std::atomic<std::int64_t> pending_{0};
 };
 

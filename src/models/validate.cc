@@ -11,7 +11,9 @@
 namespace nereid::models {
 namespace {
 
-std::unexpected<Status> Invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message), "bad_request"); }
+std::unexpected<Status> Invalid(std::string message) {
+  return Error(Code::kInvalidArgument, std::move(message), "bad_request");
+}
 
 std::string Quoted(const std::vector<std::string>& names) {
   std::string text;
@@ -25,26 +27,33 @@ Result<Nothing> CheckBytes(const Tensor& tensor, std::int64_t expected, const st
   std::int64_t count = 0;
   while (!rest.empty()) {
     if (count >= expected)
-      return Invalid(fmt::format("{}unexpected number of string elements {} for inference input '{}' for model '{}', expecting {}", prefix, count + 1, tensor.name, model, expected));
+      return Invalid(fmt::format("{}unexpected number of string elements {} for inference input '{}' for model '{}', expecting {}", prefix,
+                                 count + 1, tensor.name, model, expected));
     if (rest.size() < 4)
-      return Invalid(fmt::format("{}incomplete string length indicator for inference input '{}' for model '{}', expecting 4 bytes but only {} bytes available. Please make sure the string length indicator is in one buffer.", prefix, tensor.name, model, rest.size()));
+      return Invalid(fmt::format(
+          "{}incomplete string length indicator for inference input '{}' for model '{}', expecting 4 bytes but only {} bytes available. Please make sure the string length indicator is in one buffer.",
+          prefix, tensor.name, model, rest.size()));
     std::uint32_t length;
     std::memcpy(&length, rest.data(), 4);
     rest.remove_prefix(4);
     if (length > rest.size())
-      return Invalid(fmt::format("{}incomplete string data for inference input '{}' for model '{}', expecting string of length {} but only {} bytes available. Please make sure the string is in one buffer.", prefix, tensor.name, model, length, rest.size()));
+      return Invalid(fmt::format(
+          "{}incomplete string data for inference input '{}' for model '{}', expecting string of length {} but only {} bytes available. Please make sure the string is in one buffer.",
+          prefix, tensor.name, model, length, rest.size()));
     rest.remove_prefix(length);
     ++count;
   }
   if (count != expected)
-    return Invalid(fmt::format("{}expected {} string elements for inference input '{}' for model '{}', got {}", prefix, expected, tensor.name, model, count));
+    return Invalid(fmt::format("{}expected {} string elements for inference input '{}' for model '{}', got {}", prefix, expected,
+                               tensor.name, model, count));
   return Nothing{};
 }
 
 }  // namespace
 
 std::string RequestPrefix(const InferRequest& request) {
-  return fmt::format("[request id: {}] ", request.client_id.empty() ? std::string_view("<id_unknown>") : std::string_view(request.client_id));
+  return fmt::format("[request id: {}] ",
+                     request.client_id.empty() ? std::string_view("<id_unknown>") : std::string_view(request.client_id));
 }
 
 RequestRules::RequestRules(const inference::ModelConfig& config) : model_(config.name()), max_batch_size_(config.max_batch_size()) {
@@ -82,13 +91,15 @@ Result<Nothing> RequestRules::Check(InferRequest& request) const {
 
 Result<Nothing> RequestRules::CompleteRaw(InferRequest& request, const std::string& prefix) const {
   if (inputs_.size() != 1)
-    return Invalid(fmt::format("{}Raw request must only have 1 input (found 1) to be deduced but got {} inputs in '{}' model configuration", prefix, inputs_.size(), model_));
+    return Invalid(fmt::format("{}Raw request must only have 1 input (found 1) to be deduced but got {} inputs in '{}' model configuration",
+                               prefix, inputs_.size(), model_));
   const Input& input = inputs_.front();
   Tensor& tensor = request.inputs.front();
   tensor.name = input.name;
   tensor.datatype = input.datatype;
   if (input.datatype == Datatype::kBytes) {
-    if (input.dims != Shape{1}) return Invalid(fmt::format("{}For BYTE datatype raw input '{}', the model must have input shape [1]", prefix, input.name));
+    if (input.dims != Shape{1})
+      return Invalid(fmt::format("{}For BYTE datatype raw input '{}', the model must have input shape [1]", prefix, input.name));
     std::string wire;
     AppendBytesElement(wire, tensor.data.view());
     tensor.data = Bytes::Own(std::move(wire));
@@ -97,9 +108,13 @@ Result<Nothing> RequestRules::CompleteRaw(InferRequest& request, const std::stri
     std::int64_t known = static_cast<std::int64_t>(ElementBytes(input.datatype));
     int variable = 0;
     for (std::int64_t dim : input.dims) dim < 0 ? void(++variable) : void(known *= dim);
-    if (variable > 1) return Invalid(fmt::format("{}The shape of the raw input '{}' can not be deduced because there are more than one variable-sized dimension", prefix, input.name));
+    if (variable > 1)
+      return Invalid(
+          fmt::format("{}The shape of the raw input '{}' can not be deduced because there are more than one variable-sized dimension",
+                      prefix, input.name));
     tensor.shape = input.dims;
-    std::replace(tensor.shape.begin(), tensor.shape.end(), std::int64_t{-1}, known > 0 ? static_cast<std::int64_t>(tensor.data.size()) / known : 0);
+    std::replace(tensor.shape.begin(), tensor.shape.end(), std::int64_t{-1},
+                 known > 0 ? static_cast<std::int64_t>(tensor.data.size()) / known : 0);
   }
   if (batches()) tensor.shape.insert(tensor.shape.begin(), 1);
   return Nothing{};
@@ -108,7 +123,8 @@ Result<Nothing> RequestRules::CompleteRaw(InferRequest& request, const std::stri
 Result<Nothing> RequestRules::CheckCount(const InferRequest& request, const std::string& prefix) const {
   for (std::size_t i = 0; i < request.inputs.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      if (request.inputs[i].name == request.inputs[j].name) return Invalid(fmt::format("{}input '{}' already exists in request", prefix, request.inputs[i].name));
+      if (request.inputs[i].name == request.inputs[j].name)
+        return Invalid(fmt::format("{}input '{}' already exists in request", prefix, request.inputs[i].name));
     }
   }
   for (std::size_t i = 0; i < request.requested_outputs.size(); ++i) {
@@ -132,10 +148,12 @@ Result<Nothing> RequestRules::CheckCount(const InferRequest& request, const std:
     bool there = std::any_of(request.inputs.begin(), request.inputs.end(), [&](const Tensor& t) { return t.name == input.name; });
     if (!there && !input.optional) missing.push_back(input.name);
   }
-  std::string wanted = required_ == inputs_.size() ? fmt::format("expected {} inputs", required_) : fmt::format("expected number of inputs between {} and {}", required_, inputs_.size());
+  std::string wanted = required_ == inputs_.size() ? fmt::format("expected {} inputs", required_)
+                                                   : fmt::format("expected number of inputs between {} and {}", required_, inputs_.size());
   std::string lacks = missing.empty() ? "" : fmt::format("[{}", Quoted(missing));  // Triton loses the bracket of an empty list
-  return Invalid(fmt::format("{}{} but got {} inputs for model '{}'. Got input(s) [{}], but missing required input(s) {}]. Please provide all required input(s).",
-                             prefix, wanted, count, model_, Quoted(given), lacks));
+  return Invalid(fmt::format(
+      "{}{} but got {} inputs for model '{}'. Got input(s) [{}], but missing required input(s) {}]. Please provide all required input(s).",
+      prefix, wanted, count, model_, Quoted(given), lacks));
 }
 
 Result<Nothing> RequestRules::CheckBatch(const InferRequest& request, const std::string& prefix) const {
@@ -143,36 +161,49 @@ Result<Nothing> RequestRules::CheckBatch(const InferRequest& request, const std:
   std::int64_t batch = -1;
   for (const Tensor& tensor : request.inputs) {
     if (!Find(tensor.name)) return Invalid(fmt::format("unexpected inference input '{}' for model '{}'", tensor.name, model_));
-    if (tensor.shape.empty()) return Invalid(fmt::format("{}input '{}' has no shape but model requires batch dimension for '{}'", prefix, tensor.name, model_));
-    if (batch >= 0 && tensor.shape[0] != batch) return Invalid(fmt::format("{}input '{}' batch size does not match other inputs for '{}'", prefix, tensor.name, model_));
+    if (tensor.shape.empty())
+      return Invalid(fmt::format("{}input '{}' has no shape but model requires batch dimension for '{}'", prefix, tensor.name, model_));
+    if (batch >= 0 && tensor.shape[0] != batch)
+      return Invalid(fmt::format("{}input '{}' batch size does not match other inputs for '{}'", prefix, tensor.name, model_));
     batch = tensor.shape[0];
   }
-  if (batch > max_batch_size_) return Invalid(fmt::format("{}inference request batch-size must be <= {} for '{}'", prefix, max_batch_size_, model_));
+  if (batch > max_batch_size_)
+    return Invalid(fmt::format("{}inference request batch-size must be <= {} for '{}'", prefix, max_batch_size_, model_));
   return Nothing{};
 }
 
 Result<Nothing> RequestRules::CheckTensor(const Input& input, const Tensor& tensor, const std::string& prefix) const {
   if (tensor.datatype != input.datatype)
-    return Invalid(fmt::format("{}inference input '{}' data-type is '{}', but model '{}' expects '{}'", prefix, tensor.name, DatatypeName(tensor.datatype), model_, DatatypeName(input.datatype)));
+    return Invalid(fmt::format("{}inference input '{}' data-type is '{}', but model '{}' expects '{}'", prefix, tensor.name,
+                               DatatypeName(tensor.datatype), model_, DatatypeName(input.datatype)));
   std::size_t lead = batches() ? 1 : 0;
   bool fits = tensor.shape.size() == input.dims.size() + lead;
   for (std::size_t i = 0; fits && i < input.dims.size(); ++i) fits = input.dims[i] < 0 || input.dims[i] == tensor.shape[i + lead];
   for (std::int64_t dim : tensor.shape) {
-    if (dim < 0) return Invalid(fmt::format("{}All input dimensions should be specified for input '{}' for model '{}', got {}", prefix, tensor.name, model_, ShapeText(tensor.shape)));
+    if (dim < 0)
+      return Invalid(fmt::format("{}All input dimensions should be specified for input '{}' for model '{}', got {}", prefix, tensor.name,
+                                 model_, ShapeText(tensor.shape)));
   }
   if (!fits) {
     Shape expected = input.dims;
     if (batches()) expected.insert(expected.begin(), -1);
-    std::string note = !batches() ? "" : " NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each input shape. If you want to specify the full shape including the batch dim in your input dims config, try setting max_batch_size to zero. See the model configuration docs for more info on max_batch_size.";
-    return Invalid(fmt::format("{}unexpected shape for input '{}' for model '{}'. Expected {}, got {}.{}", prefix, tensor.name, model_, ShapeText(expected), ShapeText(tensor.shape), note));
+    std::string note =
+        !batches()
+            ? ""
+            : " NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended to each input shape. If you want to specify the full shape including the batch dim in your input dims config, try setting max_batch_size to zero. See the model configuration docs for more info on max_batch_size.";
+    return Invalid(fmt::format("{}unexpected shape for input '{}' for model '{}'. Expected {}, got {}.{}", prefix, tensor.name, model_,
+                               ShapeText(expected), ShapeText(tensor.shape), note));
   }
   auto count = ElementCount(tensor.shape);
   std::int64_t bytes = 0;
   if (!count || __builtin_mul_overflow(*count, static_cast<std::int64_t>(std::max<std::size_t>(1, ElementBytes(input.datatype))), &bytes))
-    return Invalid(fmt::format("{}invalid shape for input '{}': shape {} causes total element count to exceed maximum size of 9223372036854775807", prefix, tensor.name, ShapeText(tensor.shape)));
+    return Invalid(
+        fmt::format("{}invalid shape for input '{}': shape {} causes total element count to exceed maximum size of 9223372036854775807",
+                    prefix, tensor.name, ShapeText(tensor.shape)));
   if (input.datatype == Datatype::kBytes) return CheckBytes(tensor, *count, model_, prefix);
   if (static_cast<std::int64_t>(tensor.data.size()) != bytes)
-    return Invalid(fmt::format("{}input byte size mismatch for input '{}' for model '{}'. Expected {}, got {}", prefix, tensor.name, model_, bytes, tensor.data.size()));
+    return Invalid(fmt::format("{}input byte size mismatch for input '{}' for model '{}'. Expected {}, got {}", prefix, tensor.name, model_,
+                               bytes, tensor.data.size()));
   return Nothing{};
 }
 

@@ -14,7 +14,9 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 constexpr int kChunkLineMax = 4096;
 
-std::unexpected<Status> BadChunk(std::string_view why) { return Error(Code::kInvalidArgument, std::string(why), "bad_chunk"); }
+std::unexpected<Status> BadChunk(std::string_view why) {
+  return Error(Code::kInvalidArgument, std::string(why), "bad_chunk");
+}
 
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -26,7 +28,10 @@ int HexDigit(char c) {
 }  // namespace
 
 BodyBuffer::BodyBuffer(BodyBuffer&& other) noexcept
-    : budget_(std::move(other.budget_)), limit_(other.limit_), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)),
+    : budget_(std::move(other.budget_)),
+      limit_(other.limit_),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
       capacity_(std::exchange(other.capacity_, 0)) {}
 
 BodyBuffer::~BodyBuffer() {
@@ -37,7 +42,8 @@ BodyBuffer::~BodyBuffer() {
 
 Result<Nothing> BodyBuffer::Reserve(std::size_t capacity) {
   if (capacity <= capacity_) return Nothing{};
-  if (capacity > limit_) return Error(Code::kTooLarge, fmt::format("the body is larger than the {} bytes that are accepted here", limit_), "body_too_large");
+  if (capacity > limit_)
+    return Error(Code::kTooLarge, fmt::format("the body is larger than the {} bytes that are accepted here", limit_), "body_too_large");
   if (budget_ && !budget_->Take(capacity - capacity_))
     return Error(Code::kUnavailable, "the server holds as many request bodies as it may; try again", "bodies_full");
   std::size_t rounded = (capacity + kPadding + kAlignment - 1) / kAlignment * kAlignment;
@@ -126,7 +132,8 @@ Result<ChunkDecoder::Step> ChunkDecoder::Next(std::string_view input) {
           state_ = State::kTrailerStart;
         } else {
           if (++chunks_ > chunks_max_)
-            return BadChunk(fmt::format("Chunked request body exceeds maximum of {} non-empty chunks. Send fewer or larger HTTP chunks.", kChunksMax));
+            return BadChunk(
+                fmt::format("Chunked request body exceeds maximum of {} non-empty chunks. Send fewer or larger HTTP chunks.", kChunksMax));
           state_ = State::kData;
         }
         break;
@@ -198,7 +205,8 @@ Result<Nothing> Inflate(Encoding encoding, std::string_view input, BodyBuffer& o
     stream.next_out = reinterpret_cast<Bytef*>(room);
     stream.avail_out = sizeof room;
     result = ::inflate(&stream, Z_NO_FLUSH);
-    if (result != Z_OK && result != Z_STREAM_END) return Error(Code::kInvalidArgument, fmt::format("the {} body is corrupt or cut", EncodingName(encoding)), "bad_compression");
+    if (result != Z_OK && result != Z_STREAM_END)
+      return Error(Code::kInvalidArgument, fmt::format("the {} body is corrupt or cut", EncodingName(encoding)), "bad_compression");
     TRY_DO(out.Append(std::string_view(room, sizeof room - stream.avail_out)));
   }
   return Nothing{};
@@ -215,7 +223,8 @@ Encoding ChooseEncoding(std::string_view accept) {
     if (std::size_t semicolon = item.find(';'); semicolon != std::string_view::npos) {
       std::string_view parameter = item.substr(semicolon + 1);
       item = item.substr(0, semicolon);
-      if (std::size_t equals = parameter.find("q="); equals != std::string_view::npos) q = std::strtod(std::string(parameter.substr(equals + 2)).c_str(), nullptr);
+      if (std::size_t equals = parameter.find("q="); equals != std::string_view::npos)
+        q = std::strtod(std::string(parameter.substr(equals + 2)).c_str(), nullptr);
     }
     while (!item.empty() && item.front() == ' ') item.remove_prefix(1);
     while (!item.empty() && item.back() == ' ') item.remove_suffix(1);
@@ -233,7 +242,8 @@ Encoding ChooseEncoding(std::string_view accept) {
 
 std::string Deflate(Encoding encoding, std::span<const std::string_view> pieces) {
   z_stream stream{};
-  NEREID_CHECK(::deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, encoding == Encoding::kGzip ? 15 + 16 : 15, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  NEREID_CHECK(::deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, encoding == Encoding::kGzip ? 15 + 16 : 15, 8,
+                              Z_DEFAULT_STRATEGY) == Z_OK);
   std::string out;
   char room[16384];
   for (std::size_t i = 0; i <= pieces.size(); ++i) {

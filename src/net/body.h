@@ -62,9 +62,9 @@ class ChunkDecoder {
  public:
   static constexpr int kChunksMax = 65536;
   struct Step {
-    std::string_view data;       // a piece of the body within the input, perhaps empty
-    std::size_t consumed = 0;    // of the input, data included
-    bool done = false;           // the last chunk and its trailers are through
+    std::string_view data;     // a piece of the body within the input, perhaps empty
+    std::size_t consumed = 0;  // of the input, data included
+    bool done = false;         // the last chunk and its trailers are through
   };
   // Call again with the rest while consumed > 0 and not done. Errors are kInvalidArgument: the connection must close.
   Result<Step> Next(std::string_view input);

@@ -33,8 +33,9 @@ struct Body {
 
 struct ResponseHead {
   int status = 200;
-  std::string content_type;                                    // empty: no Content-Type
-  std::vector<std::pair<std::string, std::string>> headers;    // others; Content-Length, Transfer-Encoding, Connection and Date are the connection's
+  std::string content_type;  // empty: no Content-Type
+  std::vector<std::pair<std::string, std::string>>
+      headers;  // others; Content-Length, Transfer-Encoding, Connection and Date are the connection's
 };
 
 // The handler owns the exchange for the length of its task. All members on the connection's io thread only.
@@ -45,8 +46,8 @@ class Exchange {
   // ---- the request's head; views live as long as the exchange
   virtual Method method() const = 0;
   virtual std::string_view method_text() const = 0;
-  virtual std::string_view path() const = 0;     // as sent, without the query; percent signs not decoded
-  virtual std::string_view query() const = 0;    // without '?'
+  virtual std::string_view path() const = 0;                                        // as sent, without the query; percent signs not decoded
+  virtual std::string_view query() const = 0;                                       // without '?'
   virtual std::optional<std::string_view> Header(std::string_view name) const = 0;  // first of that name, case does not matter
   virtual std::span<const HeaderField> headers() const = 0;
   virtual std::optional<std::uint64_t> content_length() const = 0;  // as sent; nothing when chunked

@@ -20,7 +20,9 @@ std::unexpected<Status> Broken(const Origin& origin, std::string_view what, std:
 
 }  // namespace
 
-std::string Origin::Text() const { return fmt::format("{}://{}:{}", tls ? "https" : "http", host, port); }
+std::string Origin::Text() const {
+  return fmt::format("{}://{}:{}", tls ? "https" : "http", host, port);
+}
 
 Result<BaseUrl> ParseBaseUrl(std::string_view text) {
   auto bad = [&] { return Error(Code::kInvalidArgument, fmt::format("'{}' is no base URL like https://host/v1", text), "bad_url"); };
@@ -53,7 +55,9 @@ Result<BaseUrl> ParseBaseUrl(std::string_view text) {
     auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), url.port);
     if (error != std::errc() || end != port.data() + port.size() || url.port < 1 || url.port > 65535) return bad();
   }
-  if (host.empty() || host.find_first_of("@?# \t\r\n") != std::string_view::npos || url.path.find_first_of("?# \t\r\n") != std::string::npos) return bad();
+  if (host.empty() || host.find_first_of("@?# \t\r\n") != std::string_view::npos ||
+      url.path.find_first_of("?# \t\r\n") != std::string::npos)
+    return bad();
   url.host = std::string(host);
   return url;
 }
@@ -73,7 +77,8 @@ struct HttpClient::Lane {
 
 class ClientConnection {
  public:
-  ClientConnection(HttpClient::Lane& lane, const Origin& origin, Stream stream) : lane_(lane), origin_(&origin), stream_(std::move(stream)), in_(kReadBytes) {}
+  ClientConnection(HttpClient::Lane& lane, const Origin& origin, Stream stream)
+      : lane_(lane), origin_(&origin), stream_(std::move(stream)), in_(kReadBytes) {}
   ~ClientConnection() {
     Leave();
     stream_.Close();
@@ -127,7 +132,9 @@ class ClientConnection {
     co_return ready;
   }
   std::unexpected<Status> Interrupted(std::string_view doing) const {
-    if (expired_) return Error(Code::kDeadlineExceeded, fmt::format("{} did not answer in time ({})", origin_->Text(), doing), "timeout", std::string(doing));
+    if (expired_)
+      return Error(Code::kDeadlineExceeded, fmt::format("{} did not answer in time ({})", origin_->Text(), doing), "timeout",
+                   std::string(doing));
     return Error(Code::kCancelled, "the request was cancelled", "cancelled");
   }
   Task<std::size_t> Receive(Millis timeout, std::string_view doing);
@@ -142,7 +149,7 @@ class ClientConnection {
 
   std::vector<char> in_;
   std::size_t begin_ = 0, end_ = 0;
-  std::string head_bytes_;       // the head's own copy: the buffer is used again for the body
+  std::string head_bytes_;  // the head's own copy: the buffer is used again for the body
   UpstreamHead head_;
   ChunkDecoder chunks_;
   std::uint64_t left_ = 0;
@@ -186,7 +193,9 @@ void HttpClient::Stop() {
   }
 }
 
-HttpClient::Lane& HttpClient::Here() { return *lanes_[static_cast<std::size_t>(IoThreads::CurrentIndex())]; }
+HttpClient::Lane& HttpClient::Here() {
+  return *lanes_[static_cast<std::size_t>(IoThreads::CurrentIndex())];
+}
 
 Task<std::unique_ptr<ClientConnection>> HttpClient::Connect(Lane& lane, const Origin& origin, Deadline deadline) {
   deadline = deadline.Earlier(Deadline::After(std::chrono::steady_clock::now(), origin.connect_timeout));
@@ -204,17 +213,23 @@ Task<std::unique_ptr<ClientConnection>> HttpClient::Connect(Lane& lane, const Or
     connection->Join();
     lane.StartTicks();
     connection->deadline_ = deadline.at();
-    auto [failed] = co_await connection->stream_.socket().async_connect(Endpoint(address, static_cast<unsigned short>(origin.port)), kAwaitTuple);
+    auto [failed] =
+        co_await connection->stream_.socket().async_connect(Endpoint(address, static_cast<unsigned short>(origin.port)), kAwaitTuple);
     if (failed) {
-      if (failed == asio::error::operation_aborted && !connection->expired_) co_return Error(Code::kCancelled, "the request was cancelled", "cancelled");
-      last = connection->expired_ ? Status{Code::kDeadlineExceeded, fmt::format("{} could not be reached in time", origin.Text()), "timeout", "connect"}
-                                  : Status{Code::kBadGateway, fmt::format("{} could not be reached: {}", origin.Text(), failed.message()), "connect_failed", ""};
+      if (failed == asio::error::operation_aborted && !connection->expired_)
+        co_return Error(Code::kCancelled, "the request was cancelled", "cancelled");
+      last = connection->expired_
+                 ? Status{Code::kDeadlineExceeded, fmt::format("{} could not be reached in time", origin.Text()), "timeout", "connect"}
+                 : Status{Code::kBadGateway, fmt::format("{} could not be reached: {}", origin.Text(), failed.message()), "connect_failed",
+                          ""};
       continue;
     }
     if (origin.tls) {
       auto shaken = co_await connection->stream_.Connect(origin.trust.get(), origin.host);
       if (!shaken) {
-        if (connection->expired_) co_return Error(Code::kDeadlineExceeded, fmt::format("{} did not finish the TLS handshake in time", origin.Text()), "timeout", "tls");
+        if (connection->expired_)
+          co_return Error(Code::kDeadlineExceeded, fmt::format("{} did not finish the TLS handshake in time", origin.Text()), "timeout",
+                          "tls");
         if (shaken.error().code == Code::kCancelled) co_return std::unexpected(shaken.error());
         co_return Broken(origin, shaken.error().message, "tls_failed");
       }
@@ -293,14 +308,15 @@ Task<Nothing> ClientConnection::SendAll(std::span<const std::string_view> pieces
 }
 
 Task<std::size_t> ClientConnection::Receive(Millis timeout, std::string_view doing) {
-  for (bool first = !answered_; ; first = false) {
+  for (bool first = !answered_;; first = false) {
     // The answer to a request that has just left is not there yet: wait before the first try.
     Stream::Done done = first ? Stream::Done{0, Stream::Need::kRead, 0} : stream_.Read(in_.data() + end_, in_.size() - end_);
     if (done.need != Stream::Need::kNone) {
       if (!co_await Wait(done.need, timeout)) co_return Interrupted(doing);
       continue;
     }
-    if (done.error != 0) co_return Broken(*origin_, fmt::format("the connection broke while {}: {}", doing, std::strerror(done.error)), "reset");
+    if (done.error != 0)
+      co_return Broken(*origin_, fmt::format("the connection broke while {}: {}", doing, std::strerror(done.error)), "reset");
     end_ += done.bytes;
     co_return done.bytes;
   }
@@ -325,7 +341,10 @@ Task<Nothing> ClientConnection::ReadHead(Deadline) {
       co_return Broken(*origin_, "the answer is not HTTP", "bad_response");
     if (in_.size() - end_ < kReadBytes / 4) in_.resize(in_.size() + kReadBytes);
     CO_TRY(std::size_t got, co_await Receive(origin_->first_byte_timeout, "waiting for the answer"));
-    if (got == 0) co_return Broken(*origin_, answered_ ? "the connection ended within the answer's head" : "the connection was closed without an answer", answered_ ? "cut" : "reset");
+    if (got == 0)
+      co_return Broken(*origin_,
+                       answered_ ? "the connection ended within the answer's head" : "the connection was closed without an answer",
+                       answered_ ? "cut" : "reset");
     answered_ = true;
   }
   chunks_ = ChunkDecoder();
@@ -385,17 +404,23 @@ UpstreamAnswer::~UpstreamAnswer() {
   idle.push_back(std::move(connection_));
 }
 
-const UpstreamHead& UpstreamAnswer::head() const { return connection_->head(); }
+const UpstreamHead& UpstreamAnswer::head() const {
+  return connection_->head();
+}
 
-Task<std::string_view> UpstreamAnswer::Next() { return connection_->NextPiece(); }
+Task<std::string_view> UpstreamAnswer::Next() {
+  return connection_->NextPiece();
+}
 
 Task<std::string_view> UpstreamAnswer::ReadAll(std::string& storage, std::size_t limit) {
   storage.clear();
-  if (auto length = head().content_length; length && *length > limit) co_return Broken(connection_->origin(), "the answer is larger than what is accepted", "too_large");
+  if (auto length = head().content_length; length && *length > limit)
+    co_return Broken(connection_->origin(), "the answer is larger than what is accepted", "too_large");
   for (;;) {
     CO_TRY(std::string_view piece, co_await Next());
     if (piece.empty()) co_return std::string_view(storage);
-    if (storage.size() + piece.size() > limit) co_return Broken(connection_->origin(), "the answer is larger than what is accepted", "too_large");
+    if (storage.size() + piece.size() > limit)
+      co_return Broken(connection_->origin(), "the answer is larger than what is accepted", "too_large");
     // One piece that is all of it needs no copy.
     if (storage.empty() && head().content_length && piece.size() == *head().content_length) co_return piece;
     storage.append(piece);

@@ -18,9 +18,9 @@ namespace nereid::net {
 // Where requests go. Made once by its user; compared by address.
 struct Origin {
   bool tls = false;
-  std::string host;      // a name or an IP address
+  std::string host;  // a name or an IP address
   int port = 80;
-  SslContext trust;      // set when tls
+  SslContext trust;  // set when tls
   Millis connect_timeout{10'000}, first_byte_timeout{180'000}, between_bytes_timeout{60'000};
   std::size_t idle_max = 256;  // kept connections a thread
   Millis idle_timeout{55'000};

@@ -38,7 +38,9 @@ std::string_view ReasonPhrase(int status) {
   }
 }
 
-std::unexpected<Status> Gone() { return Error(Code::kCancelled, "the client went away", "disconnected"); }
+std::unexpected<Status> Gone() {
+  return Error(Code::kCancelled, "the client went away", "disconnected");
+}
 
 void AppendNumber(std::string& out, std::uint64_t value) {
   char digits[20];
@@ -107,7 +109,8 @@ Task<bool> HttpConnection::ReadHead() {
 }
 
 Result<bool> HttpConnection::TakeHead() {
-  while (begin_ < end_ && scanned_ == 0 && (in_[begin_] == '\r' || in_[begin_] == '\n')) ++begin_;  // RFC 9112 2.2: empty lines before a request
+  while (begin_ < end_ && scanned_ == 0 && (in_[begin_] == '\r' || in_[begin_] == '\n'))
+    ++begin_;  // RFC 9112 2.2: empty lines before a request
   if (begin_ == end_) {
     begin_ = end_ = scanned_ = 0;
     return false;
@@ -130,7 +133,9 @@ Result<bool> HttpConnection::TakeHead() {
   return true;
 }
 
-bool HttpConnection::body_pending() const { return !body_read_ && (head_.chunked || head_.content_length.value_or(0) > 0); }
+bool HttpConnection::body_pending() const {
+  return !body_read_ && (head_.chunked || head_.content_length.value_or(0) > 0);
+}
 
 Awaitable<bool> HttpConnection::Serve() {
   arrival_ = std::chrono::steady_clock::now();
@@ -233,9 +238,12 @@ Task<Body> HttpConnection::ReadBody(std::uint64_t limit) {
   if (encoding_text == "gzip") encoding = Encoding::kGzip;
   else if (encoding_text == "deflate") encoding = Encoding::kDeflate;
   else if (!encoding_text.empty() && encoding_text != "identity")
-    co_return Error(Code::kUnsupported, fmt::format("Content-Encoding '{}' is not supported; send gzip, deflate or identity", encoding_text), "content_encoding");
+    co_return Error(Code::kUnsupported,
+                    fmt::format("Content-Encoding '{}' is not supported; send gzip, deflate or identity", encoding_text),
+                    "content_encoding");
   std::uint64_t length = head_.content_length.value_or(0);
-  if (length > limit) co_return Error(Code::kTooLarge, fmt::format("the body has {} bytes; at most {} are accepted here", length, limit), "body_too_large");
+  if (length > limit)
+    co_return Error(Code::kTooLarge, fmt::format("the body has {} bytes; at most {} are accepted here", length, limit), "body_too_large");
   if (head_.expect_continue && begin_ == end_ && (head_.chunked || length > 0)) {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     iovec piece{const_cast<char*>(kContinue.data()), kContinue.size()};

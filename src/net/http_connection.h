@@ -24,9 +24,9 @@ struct ConnectionHost {
   std::shared_ptr<ByteBudget> budget;
   Executor executor;
   std::list<std::shared_ptr<HttpConnection>> connections;
-  std::atomic<int>& count;             // over all threads
+  std::atomic<int>& count;  // over all threads
   bool draining = false;
-  std::string date;                    // "Date: ...\r\n" of this second
+  std::string date;  // "Date: ...\r\n" of this second
 };
 
 class HttpConnection final : public Exchange {
@@ -70,9 +70,9 @@ class HttpConnection final : public Exchange {
   enum class Phase : std::uint8_t { kIdle, kHead, kHandling, kBody, kWriting, kClosing };
   enum class Answer : std::uint8_t { kNone, kHeld, kStarted, kDone };  // kHeld: Start was called, nothing sent yet
 
-  Task<bool> ReadHead();                  // false: the connection ends
-  Awaitable<bool> Serve();                // one request; false: the connection ends
-  Result<bool> TakeHead();                // true: a whole head was parsed
+  Task<bool> ReadHead();    // false: the connection ends
+  Awaitable<bool> Serve();  // one request; false: the connection ends
+  Result<bool> TakeHead();  // true: a whole head was parsed
   Awaitable<Stream::Done> Receive(char* to, std::size_t room, Phase phase, Millis timeout);
   Task<Nothing> Send(std::span<iovec> pieces);
   Task<Nothing> ReadLength(BodyBuffer& buffer, std::uint64_t length);
@@ -90,7 +90,7 @@ class HttpConnection final : public Exchange {
   const std::string peer_;
   asio::cancellation_signal signal_;
 
-  std::vector<char> in_;                  // [begin_, end_) was received and not used yet; the head's views point into it
+  std::vector<char> in_;  // [begin_, end_) was received and not used yet; the head's views point into it
   std::size_t begin_ = 0, end_ = 0, scanned_ = 0, head_bytes_ = 0;
   RequestHead head_;
   SteadyTime arrival_{};
@@ -100,14 +100,14 @@ class HttpConnection final : public Exchange {
   Phase phase_ = Phase::kIdle;
   SteadyTime deadline_ = SteadyTime::max();  // of the present phase
   bool expired_ = false, stopped_ = false, gone_ = false;
-  std::uint64_t generation_ = 0;          // of the request, for the watch
-  std::uint64_t watched_ = 0;             // the generation that is watched
+  std::uint64_t generation_ = 0;  // of the request, for the watch
+  std::uint64_t watched_ = 0;     // the generation that is watched
 
   bool body_read_ = false;
   Answer answer_ = Answer::kNone;
   bool head_sent_ = false, keep_alive_ = true, chunked_out_ = false, no_body_ = false;
   std::optional<std::uint64_t> left_out_;  // of a body with a length
-  std::string out_;                       // rendered head
+  std::string out_;                        // rendered head
 };
 
 }  // namespace nereid::net

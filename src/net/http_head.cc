@@ -30,7 +30,9 @@ bool All(std::string_view text, const std::array<bool, 256>& table) {
   return true;
 }
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+char Lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -38,7 +40,9 @@ std::string_view Trim(std::string_view text) {
   return text;
 }
 
-std::unexpected<Status> Bad(std::string_view why) { return Error(Code::kInvalidArgument, std::string(why), "bad_head"); }
+std::unexpected<Status> Bad(std::string_view why) {
+  return Error(Code::kInvalidArgument, std::string(why), "bad_head");
+}
 
 Result<std::uint64_t> ParseLength(std::string_view text) {
   if (text.empty() || text.size() > 18) return Bad("Content-Length is not a number of bytes");
@@ -74,7 +78,8 @@ Result<Nothing> ParseFields(std::string_view text, const HeadLimits& limits, std
   bool coded = false;
   while (text != "\r\n") {
     std::size_t end = text.find('\r');
-    if (end == std::string_view::npos || end + 1 >= text.size() || text[end + 1] != '\n') return Bad("a header line does not end with CR LF");
+    if (end == std::string_view::npos || end + 1 >= text.size() || text[end + 1] != '\n')
+      return Bad("a header line does not end with CR LF");
     std::string_view line = text.substr(0, end);
     text.remove_prefix(end + 2);
     if (line.empty()) return Bad("an empty line within the head");
@@ -125,8 +130,9 @@ Method MethodOf(std::string_view text) {
     std::string_view text;
     Method method;
   };
-  static constexpr Row kRows[] = {{"GET", Method::kGet}, {"POST", Method::kPost}, {"HEAD", Method::kHead}, {"PUT", Method::kPut},
-                                  {"DELETE", Method::kDelete}, {"OPTIONS", Method::kOptions}, {"PATCH", Method::kPatch}};
+  static constexpr Row kRows[] = {{"GET", Method::kGet},    {"POST", Method::kPost},     {"HEAD", Method::kHead},
+                                  {"PUT", Method::kPut},    {"DELETE", Method::kDelete}, {"OPTIONS", Method::kOptions},
+                                  {"PATCH", Method::kPatch}};
   for (const Row& row : kRows) {
     if (row.text == text) return row.method;
   }
@@ -171,7 +177,8 @@ Result<Nothing> ParseRequestHead(std::string_view head, const HeadLimits& limits
   out.http11 = version.back() == '1';
   out.method = MethodOf(out.method_text);
   for (char c : out.target) {
-    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f) return Bad("the target has characters that are not allowed");
+    if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)
+      return Bad("the target has characters that are not allowed");
   }
   std::string_view target = out.target;
   if (target.starts_with("http://") || target.starts_with("https://")) {  // absolute form: the authority is not looked at

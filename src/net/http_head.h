@@ -37,7 +37,8 @@ struct UpstreamHead {
   std::vector<HeaderField> headers;
 };
 
-// Where a head ends (past its empty line) in `buffer`, 0 when it is not whole yet. `scanned`: bytes known to hold no end, kept by the caller.
+// Where a head ends (past its empty line) in `buffer`, 0 when it is not whole yet. `scanned`: bytes known to hold no end, kept by the
+// caller.
 std::size_t FindHeadEnd(std::string_view buffer, std::size_t& scanned);
 
 // `head` is whole, with its empty line. Reuses the storage of `out`. Errors: kInvalidArgument, or kTooLarge for too many fields.

@@ -75,7 +75,9 @@ TEST_F(Loopback, EchoesALargeBody) {
   EXPECT_EQ(Fetch("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\ndbba0\r\n" + body + "\r\n0\r\n\r\n"), body);
 }
 
-TEST_F(Loopback, StreamsChunksToTheirEnd) { EXPECT_EQ(Fetch("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n"), "piecepiecepiece"); }
+TEST_F(Loopback, StreamsChunksToTheirEnd) {
+  EXPECT_EQ(Fetch("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n"), "piecepiecepiece");
+}
 
 TEST_F(Loopback, ACutStreamIsAnErrorAndNoEnd) {
   auto answer = Fetch("GET /cut HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -30,7 +30,8 @@ Result<Endpoint> ResolveAddress(const std::string& address, int port) {
 
 std::unexpected<Status> BindError(const Endpoint& endpoint, int error) {
   std::string where = fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port());
-  if (error == EADDRINUSE) return Error(Code::kUnavailable, fmt::format("{} is in use by another process; stop it or choose another port", where), "port_in_use");
+  if (error == EADDRINUSE)
+    return Error(Code::kUnavailable, fmt::format("{} is in use by another process; stop it or choose another port", where), "port_in_use");
   return Error(Code::kUnavailable, fmt::format("cannot listen on {}: {}", where, std::strerror(error)), "bind_failed");
 }
 
@@ -53,7 +54,8 @@ int PortOf(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
   ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                             : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
 }
 
 std::string DateLine() {
@@ -73,7 +75,9 @@ struct HttpServer::Core {
   // What belongs to one io thread.
   struct Lane {
     Lane(Core& core, Executor executor)
-        : host{core.options, core.handler, core.tls.get(), core.budget, executor, {}, core.count, false, DateLine()}, listener(executor), tick(executor) {}
+        : host{core.options, core.handler, core.tls.get(), core.budget, executor, {}, core.count, false, DateLine()},
+          listener(executor),
+          tick(executor) {}
     ConnectionHost host;
     asio::basic_socket_acceptor<asio::ip::tcp, Executor> listener;
     Timer tick;
@@ -101,7 +105,9 @@ HttpServer::HttpServer(IoThreads& threads, HttpServerOptions options, Handler ha
 
 HttpServer::~HttpServer() = default;
 
-int HttpServer::connections() const { return core_->count; }
+int HttpServer::connections() const {
+  return core_->count;
+}
 
 Result<int> HttpServer::Start() {
   Core& core = *core_;

@@ -16,13 +16,13 @@ namespace nereid::net {
 
 struct HttpServerOptions {
   std::string address = "127.0.0.1";
-  int port = 0;                        // 0: any free one
-  bool reuse_port = false;             // skip the probe for another server on the port
-  int threads_max = 0;                 // listen on the first N io threads only; 0: on all
+  int port = 0;             // 0: any free one
+  bool reuse_port = false;  // skip the probe for another server on the port
+  int threads_max = 0;      // listen on the first N io threads only; 0: on all
   HeadLimits head;
   std::uint64_t buffered_bytes_max = 1 << 30;  // request bodies, over all connections
   Millis head_timeout{10'000}, body_timeout{30'000}, idle_timeout{75'000}, write_timeout{30'000};
-  int connections_max = 16'384;        // further ones are closed at once
+  int connections_max = 16'384;            // further ones are closed at once
   std::string certificate_file, key_file;  // both set: TLS
 };
 
@@ -32,7 +32,8 @@ class HttpServer {
   HttpServer(IoThreads& threads, HttpServerOptions options, Handler handler);
   ~HttpServer();
 
-  // Binds and listens; answers the port. kUnavailable with reason "port_in_use" names the address. Once, from any thread but the io threads.
+  // Binds and listens; answers the port. kUnavailable with reason "port_in_use" names the address. Once, from any thread but the io
+  // threads.
   Result<int> Start();
 
   // Accepts what is queued, closes the listeners and idle connections, and waits until every request whose head was read is answered,

@@ -32,7 +32,9 @@ void IoThreads::Start() {
   }
 }
 
-int IoThreads::CurrentIndex() { return current_index; }
+int IoThreads::CurrentIndex() {
+  return current_index;
+}
 
 Task<Nothing> IoThreads::RunOnAll(std::function<void(int index)> work) {
   OneShot<Nothing> all(co_await asio::this_coro::executor);

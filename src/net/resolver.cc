@@ -19,7 +19,8 @@ Result<std::vector<asio::ip::address>> LookUp(const std::string& host) {
   hints.ai_flags = AI_ADDRCONFIG;
   addrinfo* found = nullptr;
   int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
-  if (error != 0) return Error(Code::kUnavailable, fmt::format("the host name '{}' cannot be resolved: {}", host, ::gai_strerror(error)), "dns_failed");
+  if (error != 0)
+    return Error(Code::kUnavailable, fmt::format("the host name '{}' cannot be resolved: {}", host, ::gai_strerror(error)), "dns_failed");
   std::vector<asio::ip::address> addresses;
   for (addrinfo* each = found; each; each = each->ai_next) {
     if (each->ai_family == AF_INET) {
@@ -53,7 +54,8 @@ Task<std::vector<asio::ip::address>> Resolver::Resolve(std::string host, Deadlin
   OneShot<Addresses> answer(co_await asio::this_coro::executor);
   {
     std::lock_guard lock(mutex_);
-    if (auto cached = cache_.find(host); cached != cache_.end() && std::chrono::steady_clock::now() < cached->second.until) co_return cached->second.addresses;
+    if (auto cached = cache_.find(host); cached != cache_.end() && std::chrono::steady_clock::now() < cached->second.until)
+      co_return cached->second.addresses;
     if (jobs_.size() >= kJobsMax) co_return Error(Code::kUnavailable, "too many host names are being looked up", "dns_failed");
     jobs_.push_back({std::move(host), answer.completer()});
     if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });

@@ -36,10 +36,10 @@ class Resolver {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Job> jobs_;                  // guarded by mutex_; bounded
-  std::map<std::string, Cached> cache_;   // guarded by mutex_; bounded
-  bool stopping_ = false;                 // guarded by mutex_
-  std::thread thread_;                    // started by the first look-up
+  std::deque<Job> jobs_;                 // guarded by mutex_; bounded
+  std::map<std::string, Cached> cache_;  // guarded by mutex_; bounded
+  bool stopping_ = false;                // guarded by mutex_
+  std::thread thread_;                   // started by the first look-up
 };
 
 }  // namespace nereid::net

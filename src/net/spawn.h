@@ -38,7 +38,8 @@ Awaitable<void> Root(Task<T> task, OnDone done) {
 }
 }  // namespace detail
 
-// Starts `task` on `executor`; `done(Result<T>)` runs there when it ends. A terminal signal on `slot`, emitted on that executor, cancels it.
+// Starts `task` on `executor`; `done(Result<T>)` runs there when it ends. A terminal signal on `slot`, emitted on that executor, cancels
+// it.
 template <class T, class OnDone>
 void Spawn(Executor executor, Task<T> task, OnDone done, asio::cancellation_slot slot = {}) {
   RunningTasks().fetch_add(1, std::memory_order_acq_rel);
@@ -63,8 +64,8 @@ class OneShot {
   struct State {
     explicit State(Executor executor) : home(executor), timer(executor) {}
     Executor home;
-    Timer timer;                      // home thread only
-    std::optional<Result<T>> value;   // home thread only
+    Timer timer;                     // home thread only
+    std::optional<Result<T>> value;  // home thread only
   };
 
  public:

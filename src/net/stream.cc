@@ -22,7 +22,8 @@ Result<SslContext> ServerTls(const std::string& certificate_file, const std::str
   SslContext context(::SSL_CTX_new(::TLS_server_method()));
   ::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   if (::SSL_CTX_use_certificate_chain_file(context.get(), certificate_file.c_str()) != 1)
-    return Error(Code::kInvalidArgument, fmt::format("cannot use the certificate file '{}': {}", certificate_file, TlsErrorText()), "tls_config");
+    return Error(Code::kInvalidArgument, fmt::format("cannot use the certificate file '{}': {}", certificate_file, TlsErrorText()),
+                 "tls_config");
   if (::SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1)
     return Error(Code::kInvalidArgument, fmt::format("cannot use the key file '{}': {}", key_file, TlsErrorText()), "tls_config");
   ::SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
@@ -32,8 +33,13 @@ Result<SslContext> ServerTls(const std::string& certificate_file, const std::str
 Result<SslContext> ClientTls(const std::string& ca_file) {
   SslContext context(::SSL_CTX_new(::TLS_client_method()));
   ::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  int loaded = ca_file.empty() ? ::SSL_CTX_set_default_verify_paths(context.get()) : ::SSL_CTX_load_verify_file(context.get(), ca_file.c_str());
-  if (loaded != 1) return Error(Code::kInvalidArgument, fmt::format("cannot read the roots of trust in '{}': {}", ca_file.empty() ? "the system's store" : ca_file, TlsErrorText()), "tls_config");
+  int loaded =
+      ca_file.empty() ? ::SSL_CTX_set_default_verify_paths(context.get()) : ::SSL_CTX_load_verify_file(context.get(), ca_file.c_str());
+  if (loaded != 1)
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format("cannot read the roots of trust in '{}': {}", ca_file.empty() ? "the system's store" : ca_file, TlsErrorText()),
+        "tls_config");
   ::SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   ::SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   return context;
@@ -61,7 +67,8 @@ Task<Nothing> Stream::Handshake() {
     int result = ::SSL_do_handshake(ssl_.get());
     if (result == 1) co_return Nothing{};
     Done done = TlsResult(result);
-    if (done.need == Need::kNone) co_return Error(Code::kUnavailable, fmt::format("the TLS handshake failed: {}", TlsErrorText()), "tls_failed");
+    if (done.need == Need::kNone)
+      co_return Error(Code::kUnavailable, fmt::format("the TLS handshake failed: {}", TlsErrorText()), "tls_failed");
     if (!co_await Wait(done.need)) co_return Error(Code::kCancelled, "the TLS handshake was cut short", "cancelled");
   }
 }

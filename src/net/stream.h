@@ -32,16 +32,17 @@ class Stream {
  public:
   enum class Need : std::uint8_t { kNone, kRead, kWrite };
   struct Done {
-    std::size_t bytes = 0;   // 0 with Need::kNone and no error: the peer ended its side (reads only)
+    std::size_t bytes = 0;    // 0 with Need::kNone and no error: the peer ended its side (reads only)
     Need need = Need::kNone;  // not done: wait for this
-    int error = 0;           // errno, or EPROTO for TLS
+    int error = 0;            // errno, or EPROTO for TLS
   };
 
   explicit Stream(Socket socket) : socket_(std::move(socket)) {}
   Stream(Stream&&) = default;
   Stream& operator=(Stream&&) = default;
 
-  // Handshake for server or client; `host` is verified and sent as SNI (client). kUnauthenticated-like texts come as kUnavailable, "tls_failed".
+  // Handshake for server or client; `host` is verified and sent as SNI (client). kUnauthenticated-like texts come as kUnavailable,
+  // "tls_failed".
   Task<Nothing> Accept(SSL_CTX* context);
   Task<Nothing> Connect(SSL_CTX* context, const std::string& host);
 

@@ -17,7 +17,8 @@ class StreamChannel {
   enum class Pushed : std::uint8_t { kTaken, kFull, kGone };
 
   // `size_of(item)` in bytes; Push says kFull while more than `bytes_max` wait.
-  StreamChannel(Executor home, std::size_t bytes_max, std::size_t (*size_of)(const T&)) : home_(home), timer_(home), bytes_max_(bytes_max), size_of_(size_of) {}
+  StreamChannel(Executor home, std::size_t bytes_max, std::size_t (*size_of)(const T&))
+      : home_(home), timer_(home), bytes_max_(bytes_max), size_of_(size_of) {}
 
   // Any thread. Moves from `item` only when it is taken; `always` takes it past the bound (for a last item).
   Pushed Push(std::shared_ptr<StreamChannel> self, T&& item, bool always) {
@@ -95,14 +96,14 @@ class StreamChannel {
 
  private:
   const Executor home_;
-  Timer timer_;                    // home thread only
+  Timer timer_;  // home thread only
   const std::size_t bytes_max_;
   std::size_t (*const size_of_)(const T&);
   std::mutex mutex_;
-  std::deque<T> queue_;            // guarded by mutex_
-  std::size_t bytes_ = 0;          // guarded by mutex_
+  std::deque<T> queue_;                   // guarded by mutex_
+  std::size_t bytes_ = 0;                 // guarded by mutex_
   bool posted_ = false, closed_ = false;  // guarded by mutex_
-  std::function<void()> wake_;     // guarded by mutex_
+  std::function<void()> wake_;            // guarded by mutex_
 };
 
 }  // namespace nereid::net

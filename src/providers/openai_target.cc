@@ -15,12 +15,16 @@ namespace {
 
 // What a client may see of a provider's head besides status and type.
 bool MayPass(std::string_view name) {
-  auto starts = [&](std::string_view prefix) { return name.size() >= prefix.size() && net::EqualsIgnoreCase(name.substr(0, prefix.size()), prefix); };
-  return net::EqualsIgnoreCase(name, "retry-after") || net::EqualsIgnoreCase(name, "retry-after-ms") || net::EqualsIgnoreCase(name, "x-should-retry") ||
-         starts("x-ratelimit-") || starts("openai-");
+  auto starts = [&](std::string_view prefix) {
+    return name.size() >= prefix.size() && net::EqualsIgnoreCase(name.substr(0, prefix.size()), prefix);
+  };
+  return net::EqualsIgnoreCase(name, "retry-after") || net::EqualsIgnoreCase(name, "retry-after-ms") ||
+         net::EqualsIgnoreCase(name, "x-should-retry") || starts("x-ratelimit-") || starts("openai-");
 }
 
-std::string_view PathOf(Operation operation) { return operation == Operation::kChatCompletions ? "/chat/completions" : "/completions"; }
+std::string_view PathOf(Operation operation) {
+  return operation == Operation::kChatCompletions ? "/chat/completions" : "/completions";
+}
 
 std::string JsonText(std::string_view text) {
   std::string out;
@@ -28,8 +32,12 @@ std::string JsonText(std::string_view text) {
   return out;
 }
 
-bool IsJson(std::string_view content_type) { return content_type.find("json") != std::string_view::npos; }
-bool IsEventStream(std::string_view content_type) { return content_type.starts_with("text/event-stream"); }
+bool IsJson(std::string_view content_type) {
+  return content_type.find("json") != std::string_view::npos;
+}
+bool IsEventStream(std::string_view content_type) {
+  return content_type.starts_with("text/event-stream");
+}
 
 // About four bytes a token: only for what nobody counted.
 TokenUsage EstimateOf(const TargetRequest& request, std::size_t answer_bytes) {
@@ -55,7 +63,8 @@ Result<std::shared_ptr<const Provider>> MakeProvider(const ProviderConfig& confi
   origin.between_bytes_timeout = Millis(config.between_bytes_timeout_ms);
   if (origin.tls) {
     auto trust = net::ClientTls(config.ca_file);
-    if (!trust) return Error(Code::kInvalidArgument, fmt::format("providers.{}.ca_file: {}", config.name, trust.error().message), "bad_config");
+    if (!trust)
+      return Error(Code::kInvalidArgument, fmt::format("providers.{}.ca_file: {}", config.name, trust.error().message), "bad_config");
     origin.trust = *std::move(trust);
   }
   provider->path = url->path;
@@ -111,16 +120,21 @@ net::Task<Outcome> OpenAiTarget::Run(const TargetRequest& target, ResponseSink& 
   std::copy(spliced.pieces, spliced.pieces + spliced.count, pieces + 1);
 
   bool sent = false;
-  Deadline deadline = request.call.fields.stream ? Deadline::After(request.arrival, provider_->stream_timeout).Earlier(request.deadline) : request.deadline;
+  Deadline deadline =
+      request.call.fields.stream ? Deadline::After(request.arrival, provider_->stream_timeout).Earlier(request.deadline) : request.deadline;
   auto answer = co_await client_.Send(origin, std::span(pieces, spliced.count + 1), deadline, &sent);
   if (!answer) co_return Failed(std::move(answer).error(), target, sent);
 
   const net::UpstreamHead& answered = answer->head();
   std::string_view type = net::FindHeader(answered.headers, "content-type").value_or("");
   if (answered.status == 401 || answered.status == 403)
-    co_return Failed(Status{Code::kBadGateway, fmt::format("it refused our key with status {}", answered.status), "provider_key_refused", ""}, target, false);
+    co_return Failed(
+        Status{Code::kBadGateway, fmt::format("it refused our key with status {}", answered.status), "provider_key_refused", ""}, target,
+        false);
   if (!IsJson(type) && !(answered.status == 200 && IsEventStream(type)))
-    co_return Failed(Status{Code::kBadGateway, fmt::format("it answered status {} with '{}' instead of JSON", answered.status, type), "bad_response", ""}, target, answered.status < 400);
+    co_return Failed(Status{Code::kBadGateway, fmt::format("it answered status {} with '{}' instead of JSON", answered.status, type),
+                            "bad_response", ""},
+                     target, answered.status < 400);
 
   Started started{std::string(target.public_model), answered.status, true, std::string(type), {}, std::nullopt};
   for (const net::HeaderField& field : answered.headers) {
@@ -165,11 +179,14 @@ net::Task<Outcome> OpenAiTarget::RelayWhole(net::UpstreamAnswer& answer, Started
   if (written && !failed) written = co_await sink.Write(Finished{outcome.usage, outcome.usage_source});
   if (written) written = co_await sink.Write(RelayedBytes{std::span<const std::string_view>(pieces, count)});
   if (!written) outcome.failure = std::move(written).error();
-  else if (failed) outcome.failure = Status{Code::kBadGateway, fmt::format("the provider '{}' answered status {}", provider_->name, status), "provider_error", ""};
+  else if (failed)
+    outcome.failure =
+        Status{Code::kBadGateway, fmt::format("the provider '{}' answered status {}", provider_->name, status), "provider_error", ""};
   co_return outcome;
 }
 
-net::Task<Outcome> OpenAiTarget::RelayStream(net::UpstreamAnswer& answer, Started started, const TargetRequest& target, ResponseSink& sink) {
+net::Task<Outcome> OpenAiTarget::RelayStream(net::UpstreamAnswer& answer, Started started, const TargetRequest& target,
+                                             ResponseSink& sink) {
   const bool show_usage = target.request.call.fields.include_usage;
   std::string name;
   json::AppendString(name, target.public_model);

@@ -15,7 +15,7 @@ namespace nereid::providers {
 struct Provider {
   std::string name;
   net::Origin origin;
-  std::string path;            // of the base URL
+  std::string path;  // of the base URL
   std::vector<SecretRef> keys;
   Millis stream_timeout{1'800'000};
   std::size_t response_bytes_max = 64 << 20;

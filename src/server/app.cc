@@ -5,7 +5,6 @@
 #include <cstdio>
 
 #include <fmt/format.h>
-#include <prometheus/text_serializer.h>
 
 #include "accounts/accounts_impl.h"
 #include "base/log.h"
@@ -31,7 +30,9 @@
 namespace nereid::server {
 namespace {
 
-int IoThreadCount(const HttpConfig& http, int cores) { return http.threads > 0 ? http.threads : std::min(cores, 4); }
+int IoThreadCount(const HttpConfig& http, int cores) {
+  return http.threads > 0 ? http.threads : std::min(cores, 4);
+}
 
 // What an unset server.auth.v2 means: see "Exposure" in ARCHITECTURE.md.
 V2Auth SettledV2Auth(const Config& config) {
@@ -63,21 +64,30 @@ net::HttpServerOptions HttpOptions(const Config& config, std::uint64_t memory_by
   return options;
 }
 
-bool Loopback(const std::string& address) { return address.starts_with("127.") || address == "::1" || address == "localhost"; }
+bool Loopback(const std::string& address) {
+  return address.starts_with("127.") || address == "::1" || address == "localhost";
+}
 
 // Members stand in the order in which they are built; what comes later uses what came before.
 class App {
  public:
   explicit App(const Config& config)
-      : config_(config), machine_(ReadMachine()), arbiter_(machine_.cores), threads_(IoThreadCount(config.server.http, machine_.cores)),
-        models_(config.models, Backends(arbiter_, machine_), InflightBytes(), SystemClock()), client_(threads_), metrics_(models_, config.server.metrics.cpu) {}
+      : config_(config),
+        machine_(ReadMachine()),
+        arbiter_(machine_.cores),
+        threads_(IoThreadCount(config.server.http, machine_.cores)),
+        models_(config.models, Backends(arbiter_, machine_), InflightBytes(), SystemClock()),
+        client_(threads_),
+        metrics_(models_, config.server.metrics.cpu) {}
 
   // The error is the line to print.
   Result<Nothing> Start();
   void Stop();
 
  private:
-  std::uint64_t InflightBytes() const { return config_.server.inflight_bytes_max > 0 ? config_.server.inflight_bytes_max : machine_.memory_bytes / 4; }
+  std::uint64_t InflightBytes() const {
+    return config_.server.inflight_bytes_max > 0 ? config_.server.inflight_bytes_max : machine_.memory_bytes / 4;
+  }
   Result<std::shared_ptr<Target>> MakeTarget(const TargetConfig& target, const Price& cost);
   Result<Nothing> StartHttp(V2Auth v2);
   Result<Nothing> StartGrpc(V2Auth v2);
@@ -106,7 +116,8 @@ class App {
 Result<std::shared_ptr<Target>> App::MakeTarget(const TargetConfig& target, const Price& cost) {
   if (target.provider.empty()) return std::make_shared<models::LocalTarget>(models_, ModelRef{target.model, -1}, cost);
   auto provider = providers_.find(target.provider);
-  if (provider == providers_.end()) return Error(Code::kInvalidArgument, fmt::format("no provider '{}' is declared", target.provider), "bad_config");
+  if (provider == providers_.end())
+    return Error(Code::kInvalidArgument, fmt::format("no provider '{}' is declared", target.provider), "bad_config");
   return std::make_shared<providers::OpenAiTarget>(provider->second, target.model, cost, client_);
 }
 
@@ -115,12 +126,15 @@ Result<Nothing> App::Start() {
   TRY(accounts_, accounts::AccountsImpl::Create(*store_, *store_, threads_, StateFolder(config_.server)));
   threads_.Start();
   if (auto loaded = models_.Start(); !loaded)
-    return Error(loaded.error().code, fmt::format("error: creating server: {} - {}", loaded.error().code == Code::kUnsupported ? "Unsupported" : "Internal", loaded.error().message));
+    return Error(loaded.error().code,
+                 fmt::format("error: creating server: {} - {}", loaded.error().code == Code::kUnsupported ? "Unsupported" : "Internal",
+                             loaded.error().message));
   for (const ProviderConfig& provider : config_.providers) {
     TRY(auto made, providers::MakeProvider(provider));
     providers_[provider.name] = std::move(made);
   }
-  TRY(catalogue_, gateway::Catalogue::Make(config_, models_, [this](const TargetConfig& target, const Price& cost) { return MakeTarget(target, cost); }));
+  TRY(catalogue_, gateway::Catalogue::Make(config_, models_,
+                                           [this](const TargetConfig& target, const Price& cost) { return MakeTarget(target, cost); }));
   engine_ = std::make_unique<gateway::EngineImpl>(config_.tasks, *catalogue_, *accounts_, SystemClock());
   V2Auth v2 = SettledV2Auth(config_);
   if (config_.server.grpc.enabled) TRY_DO(StartGrpc(v2));
@@ -145,12 +159,15 @@ Result<Nothing> App::StartHttp(V2Auth v2) {
   options.log = config_.log;
   options.authenticate = [this](std::optional<std::string_view> authorization) { return accounts_->Authenticate(authorization); };
   v2_ = std::make_unique<http::V2Api>(models_, std::move(options));
-  v1_ = std::make_unique<http::V1Api>(*engine_, *accounts_, http::V1Options{http.json_body_bytes_max, config_.server.auth.public_catalogue});
-  admin_ = std::make_unique<http::AdminApi>(*accounts_, *store_, [this](const net::Exchange& exchange) { return accounts_->Authenticate(exchange.Header("authorization")); });
+  v1_ =
+      std::make_unique<http::V1Api>(*engine_, *accounts_, http::V1Options{http.json_body_bytes_max, config_.server.auth.public_catalogue});
+  admin_ = std::make_unique<http::AdminApi>(
+      *accounts_, *store_, [this](const net::Exchange& exchange) { return accounts_->Authenticate(exchange.Header("authorization")); });
   v2_->Register(routes_);
   v1_->Register(routes_);
   admin_->Register(routes_);
-  http_ = std::make_unique<net::HttpServer>(threads_, HttpOptions(config_, machine_.memory_bytes), [this](net::Exchange& exchange) { return routes_.Serve(exchange); });
+  http_ = std::make_unique<net::HttpServer>(threads_, HttpOptions(config_, machine_.memory_bytes),
+                                            [this](net::Exchange& exchange) { return routes_.Serve(exchange); });
   TRY(int port, http_->Start());
   LOG_INFO("Started HTTPService at {}:{}", http.address, port);
   return Nothing{};
@@ -158,8 +175,9 @@ Result<Nothing> App::StartHttp(V2Auth v2) {
 
 Result<Nothing> App::StartGrpc(V2Auth v2) {
   grpc_front::ServerIdentity identity{config_.server.id, NEREID_VERSION, kserve::Extensions()};
-  grpc_ = std::make_unique<GrpcServer>(config_.server.grpc, models_, std::move(identity), v2,
-                                       [this](std::optional<std::string_view> authorization) { return accounts_->Authenticate(authorization); });
+  grpc_ = std::make_unique<GrpcServer>(
+      config_.server.grpc, models_, std::move(identity), v2,
+      [this](std::optional<std::string_view> authorization) { return accounts_->Authenticate(authorization); });
   TRY(int port, grpc_->Start());
   LOG_INFO("Started GRPCInferenceService at {}:{}", config_.server.grpc.address, port);
   return Nothing{};
@@ -173,8 +191,8 @@ Result<Nothing> App::StartMetrics() {
   options.connections_max = 64;
   options.buffered_bytes_max = 1 << 20;
   std::string address = options.address;
-  metrics_http_ = std::make_unique<net::HttpServer>(threads_, std::move(options),
-                                                    http::MetricsHandler([this] { return prometheus::TextSerializer().Serialize(metrics_.Collect()); }));
+  metrics_http_ =
+      std::make_unique<net::HttpServer>(threads_, std::move(options), http::MetricsHandler([this] { return metrics_.Render(); }));
   TRY(int port, metrics_http_->Start());
   LOG_INFO("Started Metrics Service at {}:{}", address, port);
   return Nothing{};
@@ -209,6 +227,7 @@ int Serve(const Config& config) {
       app.Stop();
       log::Flush();
       std::string line = started.error().message;
+      if (!started.error().detail.empty()) line += ": " + started.error().detail;
       if (!line.starts_with("error: ")) line = "error: " + line;
       fmt::print(stderr, "{}\n", line);
       code = 1;

@@ -31,7 +31,7 @@ def server(tmp_path_factory):
     add_model(repository, "broken_gguf", None, {"1/model.gguf": b"GGUF\x03\x00\x00\x00" + b"\xff" * 64})
     add_model(repository, "short_gguf", None, {"1/model.gguf": b"GGUF"})
     add_model(repository, "no_backend", 'backend: "nonexistent"\ninput [ { name: "A" data_type: TYPE_FP32 dims: [ 1 ] } ]\noutput [ { name: "B" data_type: TYPE_FP32 dims: [ 1 ] } ]\n')
-    server = Server(folder, f"--model-repository={repository}", "--model-control-mode=explicit", "--load-model=good", "--strict-readiness=false").start()
+    server = Server(folder, f"--model-repository={repository}", "--model-control-mode=explicit", "--load-model=good", "--strict-readiness=false", "--v2-auth=open").start()
     server.repository = repository
     yield server
     assert server.alive()

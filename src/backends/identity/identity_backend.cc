@@ -14,7 +14,8 @@ namespace {
 class Instance final : public ModelInstance {
  public:
   Instance(const inference::ModelConfig& config, Millis delay) : delay_(delay) {
-    for (int i = 0; i < config.input_size() && i < config.output_size(); ++i) pairs_.emplace_back(config.input(i).name(), config.output(i).name());
+    for (int i = 0; i < config.input_size() && i < config.output_size(); ++i)
+      pairs_.emplace_back(config.input(i).name(), config.output(i).name());
   }
 
   void Execute(ExecutionBatch batch) override {
@@ -54,7 +55,10 @@ class Model final : public BackendModel {
   Model(const inference::ModelConfig& config, Millis delay) : config_(config), delay_(delay) {}
   Result<std::unique_ptr<ModelInstance>> CreateInstance(const InstanceSpec& spec) override {
     if (spec.kind == "KIND_GPU")
-      return Error(Code::kInvalidArgument, fmt::format("instance group {} of model {} has kind KIND_GPU but no GPUs are available", spec.name.substr(0, spec.name.rfind('_')), config_.name()), "no_gpu");
+      return Error(Code::kInvalidArgument,
+                   fmt::format("instance group {} of model {} has kind KIND_GPU but no GPUs are available",
+                               spec.name.substr(0, spec.name.rfind('_')), config_.name()),
+                   "no_gpu");
     return std::make_unique<Instance>(config_, delay_);
   }
 
@@ -68,10 +72,16 @@ class IdentityBackend final : public Backend {
   Result<Nothing> AutoComplete(const ModelFiles&, inference::ModelConfig&) override { return Nothing{}; }
   Result<std::unique_ptr<BackendModel>> Load(const ModelFiles&, const inference::ModelConfig& config) override {
     if (config.input_size() != config.output_size())
-      return Error(Code::kInvalidArgument, fmt::format("model '{}' of the identity backend has {} inputs and {} outputs; it needs as many of each", config.name(), config.input_size(), config.output_size()), "bad_model_config");
+      return Error(Code::kInvalidArgument,
+                   fmt::format("model '{}' of the identity backend has {} inputs and {} outputs; it needs as many of each", config.name(),
+                               config.input_size(), config.output_size()),
+                   "bad_model_config");
     for (int i = 0; i < config.input_size(); ++i) {
       if (config.input(i).data_type() != config.output(i).data_type())
-        return Error(Code::kInvalidArgument, fmt::format("model '{}' of the identity backend: input '{}' and output '{}' differ in data_type", config.name(), config.input(i).name(), config.output(i).name()), "bad_model_config");
+        return Error(Code::kInvalidArgument,
+                     fmt::format("model '{}' of the identity backend: input '{}' and output '{}' differ in data_type", config.name(),
+                                 config.input(i).name(), config.output(i).name()),
+                     "bad_model_config");
     }
     Millis delay{0};
     if (auto parameter = config.parameters().find("execute_delay_ms"); parameter != config.parameters().end()) {
@@ -79,7 +89,10 @@ class IdentityBackend final : public Backend {
       int value = 0;
       auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
       if (error != std::errc() || end != text.data() + text.size() || value < 0)
-        return Error(Code::kInvalidArgument, fmt::format("model '{}': the parameter execute_delay_ms is '{}', which is no number of milliseconds", config.name(), text), "bad_model_config");
+        return Error(
+            Code::kInvalidArgument,
+            fmt::format("model '{}': the parameter execute_delay_ms is '{}', which is no number of milliseconds", config.name(), text),
+            "bad_model_config");
       delay = Millis(value);
     }
     return std::make_unique<Model>(config, delay);
@@ -88,6 +101,8 @@ class IdentityBackend final : public Backend {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> CreateIdentityBackend(const std::map<std::string, std::string>&) { return std::make_unique<IdentityBackend>(); }
+Result<std::unique_ptr<Backend>> CreateIdentityBackend(const std::map<std::string, std::string>&) {
+  return std::make_unique<IdentityBackend>();
+}
 
 }  // namespace nereid::identity

@@ -32,7 +32,10 @@ std::string Names(const std::vector<Port>& ports) {
 template <class Io>
 Result<Nothing> CheckIo(const char* kind, const Io& io, const std::vector<Port>& ports, const inference::ModelConfig& config) {
   auto port = std::find_if(ports.begin(), ports.end(), [&](const Port& p) { return p.name == io.name(); });
-  auto wrong = [&](std::string what) { return Error(Code::kInvalidArgument, fmt::format("unable to load model '{}', {} '{}': {}", config.name(), kind, io.name(), what), "bad_model_config"); };
+  auto wrong = [&](std::string what) {
+    return Error(Code::kInvalidArgument, fmt::format("unable to load model '{}', {} '{}': {}", config.name(), kind, io.name(), what),
+                 "bad_model_config");
+  };
   if (port == ports.end()) return wrong(fmt::format("the model has no such {}, it has: {}", kind, Names(ports)));
   if (static_cast<int>(io.data_type()) != static_cast<int>(port->datatype))
     return wrong(fmt::format("the configuration expects datatype {}, the model provides {}", inference::DataType_Name(io.data_type()),
@@ -45,14 +48,16 @@ Result<Nothing> CheckIo(const char* kind, const Io& io, const std::vector<Port>&
   for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = shape[i] == -1 || port->shape[i] == -1 || shape[i] == port->shape[i];
   if (fits && config.max_batch_size() > 0 && port->shape.front() != -1) fits = false;
   if (!fits)
-    return wrong(fmt::format("the model has {} dimensions (shape {}) but the configuration asks for {} (shape {}{})", port->shape.size(), ShapeText(port->shape), shape.size(), ShapeText(shape),
+    return wrong(fmt::format("the model has {} dimensions (shape {}) but the configuration asks for {} (shape {}{})", port->shape.size(),
+                             ShapeText(port->shape), shape.size(), ShapeText(shape),
                              config.max_batch_size() > 0 ? ", with the batch dimension that max_batch_size adds" : ""));
   return Nothing{};
 }
 
 }  // namespace
 
-void CompleteConfig(const std::vector<Port>& inputs, const std::vector<Port>& outputs, int default_max_batch_size, inference::ModelConfig& config) {
+void CompleteConfig(const std::vector<Port>& inputs, const std::vector<Port>& outputs, int default_max_batch_size,
+                    inference::ModelConfig& config) {
   bool given = config.input_size() > 0 || config.output_size() > 0;
   bool batches = config.max_batch_size() > 0;
   if (!given && config.max_batch_size() == 0 && FirstDimVaries(inputs) && FirstDimVaries(outputs) && default_max_batch_size > 0) {
@@ -62,7 +67,8 @@ void CompleteConfig(const std::vector<Port>& inputs, const std::vector<Port>& ou
   }
   bool all_inputs = config.input_size() == 0;
   for (const Port& port : inputs) {
-    auto found = std::find_if(config.mutable_input()->begin(), config.mutable_input()->end(), [&](const auto& io) { return io.name() == port.name; });
+    auto found = std::find_if(config.mutable_input()->begin(), config.mutable_input()->end(),
+                              [&](const auto& io) { return io.name() == port.name; });
     if (found != config.mutable_input()->end()) {
       Fill(*found, port, batches);
     } else if (all_inputs) {
@@ -73,7 +79,8 @@ void CompleteConfig(const std::vector<Port>& inputs, const std::vector<Port>& ou
   }
   bool all_outputs = config.output_size() == 0;
   for (const Port& port : outputs) {
-    auto found = std::find_if(config.mutable_output()->begin(), config.mutable_output()->end(), [&](const auto& io) { return io.name() == port.name; });
+    auto found = std::find_if(config.mutable_output()->begin(), config.mutable_output()->end(),
+                              [&](const auto& io) { return io.name() == port.name; });
     if (found != config.mutable_output()->end()) {
       Fill(*found, port, batches);
     } else if (all_outputs) {
@@ -90,7 +97,12 @@ Result<Nothing> CheckConfig(const std::vector<Port>& inputs, const std::vector<P
   for (const Port& port : inputs) {
     bool there = std::any_of(config.input().begin(), config.input().end(), [&](const auto& io) { return io.name() == port.name; });
     if (!there)
-      return Error(Code::kInvalidArgument, fmt::format("unable to load model '{}', configuration expects {} inputs, model provides {}: input '{}' is missing in the configuration", config.name(), config.input_size(), inputs.size(), port.name), "bad_model_config");
+      return Error(
+          Code::kInvalidArgument,
+          fmt::format(
+              "unable to load model '{}', configuration expects {} inputs, model provides {}: input '{}' is missing in the configuration",
+              config.name(), config.input_size(), inputs.size(), port.name),
+          "bad_model_config");
   }
   return Nothing{};
 }

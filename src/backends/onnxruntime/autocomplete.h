@@ -8,7 +8,8 @@
 namespace nereid::onnxruntime {
 
 // Fills inputs, outputs, max_batch_size and dynamic batching where the config leaves them out.
-void CompleteConfig(const std::vector<Port>& inputs, const std::vector<Port>& outputs, int default_max_batch_size, inference::ModelConfig& config);
+void CompleteConfig(const std::vector<Port>& inputs, const std::vector<Port>& outputs, int default_max_batch_size,
+                    inference::ModelConfig& config);
 // Every input and output of the config is one of the file's, with its datatype and a shape that fits; required ones are not missing.
 Result<Nothing> CheckConfig(const std::vector<Port>& inputs, const std::vector<Port>& outputs, const inference::ModelConfig& config);
 

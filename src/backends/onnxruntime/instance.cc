@@ -26,9 +26,13 @@ Result<Bytes> StringsToWire(const Ort::Value& value) {
 }  // namespace
 
 Instance::Instance(std::shared_ptr<Session> session, const inference::ModelConfig& config, ComputeArbiter& arbiter)
-    : session_(std::move(session)), arbiter_(arbiter), memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)), batches_(config.max_batch_size() > 0) {
+    : session_(std::move(session)),
+      arbiter_(arbiter),
+      memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)),
+      batches_(config.max_batch_size() > 0) {
   for (const auto& input : config.input()) inputs_.push_back({input.name(), static_cast<Datatype>(input.data_type()), input.has_reshape()});
-  for (const auto& output : config.output()) outputs_.push_back({output.name(), static_cast<Datatype>(output.data_type()), output.has_reshape()});
+  for (const auto& output : config.output())
+    outputs_.push_back({output.name(), static_cast<Datatype>(output.data_type()), output.has_reshape()});
 }
 
 void Instance::Execute(ExecutionBatch batch) {
@@ -65,7 +69,8 @@ Result<Nothing> Instance::Run(ExecutionBatch& batch, ComputeTimes& times) {
   std::vector<Ort::Value> out;
   {
     auto hold = arbiter_.Acquire(session_->threads);
-    out = session_->session.Run(Ort::RunOptions{nullptr}, in.names.data(), in.values.data(), in.values.size(), wanted.data(), wanted.size());
+    out =
+        session_->session.Run(Ort::RunOptions{nullptr}, in.names.data(), in.values.data(), in.values.size(), wanted.data(), wanted.size());
   }
   times.output_start = std::chrono::steady_clock::now();
   return Scatter(batch, wanted, std::move(out), times);
@@ -115,7 +120,8 @@ Result<Instance::Gathered> Instance::Gather(const ExecutionBatch& batch) const {
       out.owners.push_back(buffer.owner);
     }
     // One request's bytes are taken where they are: ONNX Runtime does not write to inputs.
-    out.values.push_back(Ort::Value::CreateTensor(memory_, const_cast<char*>(data), bytes, shape.data(), shape.size(), ElementTypeOf(io.datatype)));
+    out.values.push_back(
+        Ort::Value::CreateTensor(memory_, const_cast<char*>(data), bytes, shape.data(), shape.size(), ElementTypeOf(io.datatype)));
   }
   return out;
 }
@@ -132,7 +138,8 @@ std::vector<const char*> Instance::WantedOutputs(const ExecutionBatch& batch) co
   return wanted;
 }
 
-Result<Nothing> Instance::Scatter(ExecutionBatch& batch, const std::vector<const char*>& names, std::vector<Ort::Value> values, ComputeTimes& times) const {
+Result<Nothing> Instance::Scatter(ExecutionBatch& batch, const std::vector<const char*>& names, std::vector<Ort::Value> values,
+                                  ComputeTimes& times) const {
   struct Output {
     Tensor whole;
     std::size_t row_bytes = 0;
@@ -145,9 +152,11 @@ Result<Nothing> Instance::Scatter(ExecutionBatch& batch, const std::vector<const
     Output output;
     auto info = values[i].GetTensorTypeAndShapeInfo();
     output.whole = {names[i], DatatypeOf(info.GetElementType()), info.GetShape(), {}};
-    if (output.whole.datatype == Datatype::kInvalid) return Error(Code::kUnsupported, fmt::format("output '{}' has a datatype that KServe does not have", names[i]));
+    if (output.whole.datatype == Datatype::kInvalid)
+      return Error(Code::kUnsupported, fmt::format("output '{}' has a datatype that KServe does not have", names[i]));
     if (batches_ && (output.whole.shape.empty() || output.whole.shape.front() != rows))
-      return Error(Code::kInternal, fmt::format("output '{}' has shape {}, which has no batch dimension of {}", names[i], ShapeText(output.whole.shape), rows));
+      return Error(Code::kInternal, fmt::format("output '{}' has shape {}, which has no batch dimension of {}", names[i],
+                                                ShapeText(output.whole.shape), rows));
     auto io = std::find_if(outputs_.begin(), outputs_.end(), [&](const Io& each) { return each.name == names[i]; });
     if (io->reshaped) output.whole.shape.push_back(1);
     if (output.whole.datatype == Datatype::kBytes) {

@@ -20,7 +20,7 @@ class Instance final : public ModelInstance {
   struct Io {
     std::string name;
     Datatype datatype;
-    bool reshaped;      // per item to no dims
+    bool reshaped;  // per item to no dims
   };
   struct Gathered {
     std::vector<const char*> names;
@@ -30,7 +30,8 @@ class Instance final : public ModelInstance {
   Result<Gathered> Gather(const ExecutionBatch& batch) const;
   std::vector<const char*> WantedOutputs(const ExecutionBatch& batch) const;
   Result<Nothing> Run(ExecutionBatch& batch, ComputeTimes& times);
-  Result<Nothing> Scatter(ExecutionBatch& batch, const std::vector<const char*>& names, std::vector<Ort::Value> values, ComputeTimes& times) const;
+  Result<Nothing> Scatter(ExecutionBatch& batch, const std::vector<const char*>& names, std::vector<Ort::Value> values,
+                          ComputeTimes& times) const;
 
   const std::shared_ptr<Session> session_;
   ComputeArbiter& arbiter_;

@@ -16,7 +16,7 @@ namespace nereid::onnxruntime {
 Result<Nothing> OpenLibrary(const std::string& path);
 bool HasCuda();
 
-Datatype DatatypeOf(ONNXTensorElementDataType type);           // kInvalid for what KServe does not have
+Datatype DatatypeOf(ONNXTensorElementDataType type);  // kInvalid for what KServe does not have
 ONNXTensorElementDataType ElementTypeOf(Datatype datatype);
 
 // Runs `work`, which may throw Ort::Exception, and makes an error of what it threw: "`doing`: text".

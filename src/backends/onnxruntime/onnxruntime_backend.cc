@@ -29,8 +29,11 @@ std::filesystem::path FileOf(const ModelFiles& files, const inference::ModelConf
 
 class Model final : public BackendModel {
  public:
-  Model(std::shared_ptr<Session> session, const inference::ModelConfig& config, const BackendWorld& world) : session_(std::move(session)), config_(config), world_(world) {}
-  Result<std::unique_ptr<ModelInstance>> CreateInstance(const InstanceSpec&) override { return std::make_unique<Instance>(session_, config_, *world_.arbiter); }
+  Model(std::shared_ptr<Session> session, const inference::ModelConfig& config, const BackendWorld& world)
+      : session_(std::move(session)), config_(config), world_(world) {}
+  Result<std::unique_ptr<ModelInstance>> CreateInstance(const InstanceSpec&) override {
+    return std::make_unique<Instance>(session_, config_, *world_.arbiter);
+  }
 
  private:
   const std::shared_ptr<Session> session_;  // its Run may be called from several threads: instances share it
@@ -41,7 +44,10 @@ class Model final : public BackendModel {
 class OnnxRuntimeBackend final : public Backend {
  public:
   OnnxRuntimeBackend(BackendWorld world, Ort::Env environment, int threads, int default_max_batch_size)
-      : world_(std::move(world)), environment_(std::move(environment)), threads_(threads), default_max_batch_size_(default_max_batch_size) {}
+      : world_(std::move(world)),
+        environment_(std::move(environment)),
+        threads_(threads),
+        default_max_batch_size_(default_max_batch_size) {}
 
   Result<Nothing> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) override {
     TRY(auto session, Open(files, config));
@@ -72,7 +78,9 @@ class OnnxRuntimeBackend final : public Backend {
     for (const auto& group : config.instance_group()) {
       if (group.kind() != inference::ModelInstanceGroup::KIND_GPU) continue;
       if (!HasCuda())
-        return Error(Code::kInvalidArgument, fmt::format("instance group {} of model {} has kind KIND_GPU but no GPUs are available", group.name(), config.name()), "no_gpu");
+        return Error(Code::kInvalidArgument,
+                     fmt::format("instance group {} of model {} has kind KIND_GPU but no GPUs are available", group.name(), config.name()),
+                     "no_gpu");
       settings.cuda = true;
       settings.device = group.gpus_size() > 0 ? group.gpus(0) : 0;
     }

@@ -18,7 +18,8 @@ Result<int> IntParameter(const inference::ModelConfig& config, const std::string
   if (text.empty()) return value;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < 0)
-    return Error(Code::kInvalidArgument, fmt::format("model '{}': the parameter {} is '{}', which is no count", config.name(), key, text), "bad_model_config");
+    return Error(Code::kInvalidArgument, fmt::format("model '{}': the parameter {} is '{}', which is no count", config.name(), key, text),
+                 "bad_model_config");
   return value;
 }
 
@@ -51,9 +52,11 @@ const Port* Session::Output(std::string_view name) const {
   return nullptr;
 }
 
-Result<std::shared_ptr<Session>> LoadSession(Ort::Env& environment, const std::filesystem::path& file, const inference::ModelConfig& config, const SessionSettings& settings) {
+Result<std::shared_ptr<Session>> LoadSession(Ort::Env& environment, const std::filesystem::path& file, const inference::ModelConfig& config,
+                                             const SessionSettings& settings) {
   std::error_code missing;
-  if (!std::filesystem::exists(file, missing)) return Error(Code::kNotFound, fmt::format("unable to find '{}' for model '{}'", file.string(), config.name()), "no_model_file");
+  if (!std::filesystem::exists(file, missing))
+    return Error(Code::kNotFound, fmt::format("unable to find '{}' for model '{}'", file.string(), config.name()), "no_model_file");
   TRY(int own_threads, IntParameter(config, "intra_op_thread_count"));
   TRY(int inter_threads, IntParameter(config, "inter_op_thread_count"));
   return Guarded(fmt::format("cannot load '{}' of model '{}'", file.string(), config.name()), [&] {
@@ -70,12 +73,14 @@ Result<std::shared_ptr<Session>> LoadSession(Ort::Env& environment, const std::f
       options.SetInterOpNumThreads(inter_threads);
     }
     for (const auto& [key, value] : config.parameters()) {
-      if (key.starts_with("session.") || key.starts_with("optimization.")) options.AddConfigEntry(key.c_str(), value.string_value().c_str());
+      if (key.starts_with("session.") || key.starts_with("optimization."))
+        options.AddConfigEntry(key.c_str(), value.string_value().c_str());
     }
     if (settings.cuda) {
       OrtCUDAProviderOptionsV2* cuda = nullptr;
       Ort::ThrowOnError(Ort::GetApi().CreateCUDAProviderOptions(&cuda));
-      std::unique_ptr<OrtCUDAProviderOptionsV2, decltype(Ort::GetApi().ReleaseCUDAProviderOptions)> owner(cuda, Ort::GetApi().ReleaseCUDAProviderOptions);
+      std::unique_ptr<OrtCUDAProviderOptionsV2, decltype(Ort::GetApi().ReleaseCUDAProviderOptions)> owner(
+          cuda, Ort::GetApi().ReleaseCUDAProviderOptions);
       std::string device = std::to_string(settings.device);
       const char* keys[] = {"device_id"};
       const char* values[] = {device.c_str()};

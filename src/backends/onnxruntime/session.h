@@ -32,6 +32,7 @@ struct SessionSettings {
 };
 
 // Errors name the file and carry ONNX Runtime's own text.
-Result<std::shared_ptr<Session>> LoadSession(Ort::Env& environment, const std::filesystem::path& file, const inference::ModelConfig& config, const SessionSettings& settings);
+Result<std::shared_ptr<Session>> LoadSession(Ort::Env& environment, const std::filesystem::path& file, const inference::ModelConfig& config,
+                                             const SessionSettings& settings);
 
 }  // namespace nereid::onnxruntime

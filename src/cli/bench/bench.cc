@@ -42,14 +42,15 @@ void PrintText(Record& record, double seconds, double cpu, int pid) {
   fmt::print("requests     {}  ({:.0f}/s)\n", record.requests, static_cast<double>(record.requests) / seconds);
   auto row = [](std::string_view name, Samples& samples) {
     if (samples.count() == 0) return;
-    fmt::print("{:<12} p50 {:.3f} ms  p90 {:.3f} ms  p99 {:.3f} ms  max {:.3f} ms\n", name, samples.Percentile(50) / 1e6, samples.Percentile(90) / 1e6,
-               samples.Percentile(99) / 1e6, samples.Percentile(100) / 1e6);
+    fmt::print("{:<12} p50 {:.3f} ms  p90 {:.3f} ms  p99 {:.3f} ms  max {:.3f} ms\n", name, samples.Percentile(50) / 1e6,
+               samples.Percentile(90) / 1e6, samples.Percentile(99) / 1e6, samples.Percentile(100) / 1e6);
   };
   row("latency", record.latency);
   row("first byte", record.first_byte);
   row("gap", record.gap);
   for (const auto& [kind, count] : record.errors) fmt::print("error        {}: {}\n", kind, count);
-  if (pid > 0 && record.requests > 0) fmt::print("cpu          {:.1f} us a request, {:.2f} cores\n", cpu * 1e6 / static_cast<double>(record.requests), cpu / seconds);
+  if (pid > 0 && record.requests > 0)
+    fmt::print("cpu          {:.1f} us a request, {:.2f} cores\n", cpu * 1e6 / static_cast<double>(record.requests), cpu / seconds);
 }
 
 void PrintJson(Record& record, double seconds, double cpu) {
@@ -57,10 +58,12 @@ void PrintJson(Record& record, double seconds, double cpu) {
   std::string errors;
   for (const auto& [kind, count] : record.errors) errors += fmt::format("{}\"{}\":{}", errors.empty() ? "" : ",", kind, count);
   double requests = static_cast<double>(record.requests);
-  fmt::print(R"({{"requests":{},"rps":{:.1f},"p50_ms":{:.4f},"p90_ms":{:.4f},"p99_ms":{:.4f},"max_ms":{:.4f},"first_byte_p50_ms":{:.4f},"first_byte_p99_ms":{:.4f},"gap_p50_ms":{:.4f},"gap_p99_ms":{:.4f},"cpu_us":{:.3f},"errors":{{{}}}}})"
-             "\n",
-             record.requests, requests / seconds, ms(record.latency, 50), ms(record.latency, 90), ms(record.latency, 99), ms(record.latency, 100), ms(record.first_byte, 50),
-             ms(record.first_byte, 99), ms(record.gap, 50), ms(record.gap, 99), requests > 0 ? cpu * 1e6 / requests : 0.0, errors);
+  fmt::print(
+      R"({{"requests":{},"rps":{:.1f},"p50_ms":{:.4f},"p90_ms":{:.4f},"p99_ms":{:.4f},"max_ms":{:.4f},"first_byte_p50_ms":{:.4f},"first_byte_p99_ms":{:.4f},"gap_p50_ms":{:.4f},"gap_p99_ms":{:.4f},"cpu_us":{:.3f},"errors":{{{}}}}})"
+      "\n",
+      record.requests, requests / seconds, ms(record.latency, 50), ms(record.latency, 90), ms(record.latency, 99), ms(record.latency, 100),
+      ms(record.first_byte, 50), ms(record.first_byte, 99), ms(record.gap, 50), ms(record.gap, 99),
+      requests > 0 ? cpu * 1e6 / requests : 0.0, errors);
 }
 
 }  // namespace
@@ -71,7 +74,9 @@ int BenchMain(int argc, char** argv) {
   app.add_option("url", options.url, "http://ADDRESS:PORT/PATH")->required();
   app.add_option("-c,--connections", options.plan.connections, "connections")->check(CLI::Range(1, 16384))->capture_default_str();
   app.add_option("-d,--duration", options.plan.duration_s, "seconds to measure")->check(CLI::Range(0.1, 3600.0))->capture_default_str();
-  app.add_option("--warm-up", options.plan.warm_up_s, "seconds before that are not counted")->check(CLI::Range(0.0, 600.0))->capture_default_str();
+  app.add_option("--warm-up", options.plan.warm_up_s, "seconds before that are not counted")
+      ->check(CLI::Range(0.0, 600.0))
+      ->capture_default_str();
   app.add_option("-n,--requests", options.plan.requests_max, "end after so many requests");
   app.add_option("--rate", options.plan.rate, "open loop: requests a second, timed from when each was due")->check(CLI::PositiveNumber);
   app.add_option("-X,--method", options.method, "default: GET, or POST with a body");

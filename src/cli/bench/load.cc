@@ -37,7 +37,8 @@ struct Peer {
 
 class Load {
  public:
-  Load(const LoadPlan& plan, const std::function<void(double, std::uint64_t)>& progress, const std::function<void()>& warmed) : plan_(plan), progress_(progress), warmed_(warmed) {}
+  Load(const LoadPlan& plan, const std::function<void(double, std::uint64_t)>& progress, const std::function<void()>& warmed)
+      : plan_(plan), progress_(progress), warmed_(warmed) {}
   ~Load() {
     for (auto& peer : peers_) Close(*peer);
     if (epoll_ >= 0) ::close(epoll_);
@@ -47,7 +48,8 @@ class Load {
     epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
     where_.sin_family = AF_INET;
     where_.sin_port = htons(static_cast<std::uint16_t>(plan_.port));
-    if (::inet_pton(AF_INET, plan_.host.c_str(), &where_.sin_addr) != 1) return Error(Code::kInvalidArgument, fmt::format("'{}' is no IPv4 address", plan_.host));
+    if (::inet_pton(AF_INET, plan_.host.c_str(), &where_.sin_addr) != 1)
+      return Error(Code::kInvalidArgument, fmt::format("'{}' is no IPv4 address", plan_.host));
     for (int i = 0; i < plan_.connections; ++i) {
       peers_.push_back(std::make_unique<Peer>());
       Connect(*peers_.back());
@@ -79,7 +81,9 @@ class Load {
   }
 
  private:
-  static SteadyTime::duration Seconds(double s) { return std::chrono::duration_cast<SteadyTime::duration>(std::chrono::duration<double>(s)); }
+  static SteadyTime::duration Seconds(double s) {
+    return std::chrono::duration_cast<SteadyTime::duration>(std::chrono::duration<double>(s));
+  }
 
   void Connect(Peer& peer) {
     peer.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -243,7 +247,8 @@ class Load {
 
 }  // namespace
 
-Result<Record> RunLoad(const LoadPlan& plan, const std::function<void(double, std::uint64_t)>& progress, const std::function<void()>& warmed) {
+Result<Record> RunLoad(const LoadPlan& plan, const std::function<void(double, std::uint64_t)>& progress,
+                       const std::function<void()>& warmed) {
   return Load(plan, progress, warmed).Run();
 }
 

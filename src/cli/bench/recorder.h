@@ -24,7 +24,7 @@ class Samples {
 };
 
 struct Record {
-  Samples latency, first_byte, gap;    // gap: between two reads of one streamed answer
+  Samples latency, first_byte, gap;  // gap: between two reads of one streamed answer
   std::uint64_t requests = 0, events = 0;
   std::map<std::string, std::uint64_t> errors;  // by kind: "connect", "status 503", "cut", ...
 };

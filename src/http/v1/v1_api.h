@@ -9,7 +9,7 @@ namespace nereid::http {
 
 struct V1Options {
   std::uint64_t body_bytes_max = 64 << 20;
-  bool public_catalogue = true;   // GET /v1/models without a key
+  bool public_catalogue = true;  // GET /v1/models without a key
 };
 
 class V1Api {

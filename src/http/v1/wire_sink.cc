@@ -27,8 +27,8 @@ net::Task<Nothing> WireSink::Write(const ResponseEvent& event) {
     if (!started_.relayed) {
       auto created = std::chrono::duration_cast<std::chrono::seconds>(request_.arrival_wall.time_since_epoch()).count();
       std::string id = (request_.call.operation == Operation::kChatCompletions ? "chatcmpl-" : "cmpl-") + request_.request_id.ToString();
-      renderer_ = std::make_unique<openai::Renderer>(request_.call.operation, std::move(id), created, started_.model, request_.call.fields.stream,
-                                                     request_.call.fields.include_usage);
+      renderer_ = std::make_unique<openai::Renderer>(request_.call.operation, std::move(id), created, started_.model,
+                                                     request_.call.fields.stream, request_.call.fields.include_usage);
     }
     co_return Nothing{};
   }

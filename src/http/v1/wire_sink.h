@@ -30,8 +30,8 @@ class WireSink final : public ResponseSink {
 
   net::Exchange& exchange_;
   const Request& request_;
-  Started started_;                           // held until the first bytes
-  bool begun_ = false, whole_ = false;        // whole_: the answer left in one piece
+  Started started_;                     // held until the first bytes
+  bool begun_ = false, whole_ = false;  // whole_: the answer left in one piece
   std::unique_ptr<openai::Renderer> renderer_;
 };
 

@@ -134,7 +134,8 @@ net::Task<Nothing> V2Api::Infer(Call& call) {
   auto result = co_await InferInto(call);
   if (result || call.exchange.started()) co_return result;
   // Triton names a type only for what it finds between the start of parsing and the queue.
-  static constexpr std::string_view kTyped[] = {"bad_request", "bad_json", "shm_disabled", "queue_full", "stopping"};
+  static constexpr std::string_view kTyped[] = {"bad_request", "bad_json",        "shm_disabled",   "queue_full",
+                                                "stopping",    "bad_compression", "reserved_header"};
   bool typed = std::ranges::find(kTyped, result.error().reason) != std::end(kTyped);
   co_return co_await RespondKServeError(call.exchange, result.error(), typed ? "application/json" : "text/plain");
 }

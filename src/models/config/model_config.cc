@@ -20,26 +20,32 @@ class FirstError final : public google::protobuf::io::ErrorCollector {
   std::string text;
 };
 
-std::unexpected<Status> Invalid(std::string message) { return Error(Code::kInvalidArgument, std::move(message), "bad_model_config"); }
+std::unexpected<Status> Invalid(std::string message) {
+  return Error(Code::kInvalidArgument, std::move(message), "bad_model_config");
+}
 
 Result<Nothing> CheckDynamicBatching(const std::string& name, inference::ModelConfig& config) {
   if (!config.has_dynamic_batching()) return Nothing{};
   auto& batching = *config.mutable_dynamic_batching();
   for (int size : batching.preferred_batch_size()) {
     if (size <= 0) return Invalid(fmt::format("dynamic batching preferred size must be positive for {}", name));
-    if (size > config.max_batch_size()) return Invalid(fmt::format("dynamic batching preferred size must be <= max batch size for {}", name));
+    if (size > config.max_batch_size())
+      return Invalid(fmt::format("dynamic batching preferred size must be <= max batch size for {}", name));
   }
   std::uint64_t levels = batching.priority_levels();
   if (levels > 0 && (batching.default_priority_level() == 0 || batching.default_priority_level() > levels))
     return Invalid(fmt::format("default priority level must be in range [1, {}] for {}", levels, name));
   for (const auto& [level, policy] : batching.priority_queue_policy()) {
-    if (level == 0 || level > levels) return Invalid(fmt::format("priority queue policy must have priority level in range [1, {}] for {}", levels, name));
+    if (level == 0 || level > levels)
+      return Invalid(fmt::format("priority queue policy must have priority level in range [1, {}] for {}", levels, name));
   }
   if (batching.preserve_ordering()) {
     if (levels > 1) return Invalid(fmt::format("Only one priority level is allowed when 'preserve_ordering' is true for {}", name));
     bool delays = batching.default_queue_policy().timeout_action() == inference::ModelQueuePolicy::DELAY;
-    for (const auto& [level, policy] : batching.priority_queue_policy()) delays = delays || policy.timeout_action() == inference::ModelQueuePolicy::DELAY;
-    if (delays) return Invalid(fmt::format("Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for {}", name));
+    for (const auto& [level, policy] : batching.priority_queue_policy())
+      delays = delays || policy.timeout_action() == inference::ModelQueuePolicy::DELAY;
+    if (delays)
+      return Invalid(fmt::format("Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for {}", name));
   }
   if (batching.preferred_batch_size().empty() && config.max_batch_size() > 0) batching.add_preferred_batch_size(config.max_batch_size());
   return Nothing{};
@@ -47,7 +53,8 @@ Result<Nothing> CheckDynamicBatching(const std::string& name, inference::ModelCo
 
 Result<Nothing> CheckEnsemble(const std::string& name, const inference::ModelConfig& config) {
   if (config.platform() != "ensemble") return Nothing{};
-  if (!config.has_ensemble_scheduling()) return Invalid(fmt::format("ensemble scheduling must be set for ensemble {} whose platform is ensemble", name));
+  if (!config.has_ensemble_scheduling())
+    return Invalid(fmt::format("ensemble scheduling must be set for ensemble {} whose platform is ensemble", name));
   if (config.instance_group_size() > 0) return Invalid(fmt::format("instance group should not be specified for ensemble '{}'", name));
   return Nothing{};
 }
@@ -56,12 +63,14 @@ template <class Io>
 Result<Nothing> CheckIo(const char* kind, const Io& io, const inference::ModelConfig& config) {
   const std::string& name = config.name();
   if (io.name().empty()) return Invalid(fmt::format("model {} must specify 'name' for {}", kind, name));
-  if (io.data_type() == inference::TYPE_INVALID) return Invalid(fmt::format("model {} '{}' must specify 'data_type' for {}", kind, io.name(), name));
+  if (io.data_type() == inference::TYPE_INVALID)
+    return Invalid(fmt::format("model {} '{}' must specify 'data_type' for {}", kind, io.name(), name));
   if (io.dims_size() == 0 && !io.has_reshape() && config.max_batch_size() == 0 && config.backend() != "onnxruntime")
     return Invalid(fmt::format("model {} '{}' must specify 'dims' for {}", kind, io.name(), name));
   for (std::int64_t dim : io.dims()) {
     if (dim < -1 || dim == 0)
-      return Invalid(fmt::format("model {} '{}' dimension must be integer >= 1, or -1 to indicate a variable-size dimension for {}", kind, io.name(), name));
+      return Invalid(fmt::format("model {} '{}' dimension must be integer >= 1, or -1 to indicate a variable-size dimension for {}", kind,
+                                 io.name(), name));
   }
   if (io.has_reshape()) {
     auto dims = ElementCount(Shape(io.dims().begin(), io.dims().end()));
@@ -77,7 +86,9 @@ Result<inference::ModelConfig> ReadConfigFile(const std::filesystem::path& path)
   std::ifstream file(path, std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
-  if (!file) return Error(Code::kInternal, fmt::format("failed to open text file for read {}: {}", path.string(), std::strerror(errno)), "unreadable");
+  if (!file)
+    return Error(Code::kInternal, fmt::format("failed to open text file for read {}: {}", path.string(), std::strerror(errno)),
+                 "unreadable");
   inference::ModelConfig config;
   google::protobuf::TextFormat::Parser parser;
   FirstError error;
@@ -90,7 +101,8 @@ Result<inference::ModelConfig> ReadConfigFile(const std::filesystem::path& path)
 Result<inference::ModelConfig> ParseConfigJson(std::string_view json) {
   inference::ModelConfig config;
   auto status = google::protobuf::util::JsonStringToMessage(google::protobuf::StringPiece(json.data(), json.size()), &config);
-  if (!status.ok()) return Error(Code::kInternal, fmt::format("Invalid config override: {}", status.message().ToString()), "bad_model_config");
+  if (!status.ok())
+    return Error(Code::kInternal, fmt::format("Invalid config override: {}", status.message().ToString()), "bad_model_config");
   return config;
 }
 
@@ -107,7 +119,8 @@ Result<Nothing> NormaliseConfig(std::string_view folder, inference::ModelConfig&
   int number = 0;
   for (auto& group : *config.mutable_instance_group()) {
     if (group.name().empty()) group.set_name(fmt::format("{}_{}", name, number));
-    if (group.count() <= 0) group.set_count(config.backend() == "onnxruntime" && group.kind() != inference::ModelInstanceGroup::KIND_GPU ? 2 : 1);
+    if (group.count() <= 0)
+      group.set_count(config.backend() == "onnxruntime" && group.kind() != inference::ModelInstanceGroup::KIND_GPU ? 2 : 1);
     ++number;
   }
   auto& optimization = *config.mutable_optimization();
@@ -120,19 +133,26 @@ Result<Nothing> CheckConfigAtLoad(const inference::ModelConfig& config) {
   std::set<std::string> names;
   for (const auto& input : config.input()) {
     TRY_DO(CheckIo("input", input, config));
-    if (!names.insert(input.name()).second) return Invalid(fmt::format("model input '{}' is given twice for {}", input.name(), config.name()));
+    if (!names.insert(input.name()).second)
+      return Invalid(fmt::format("model input '{}' is given twice for {}", input.name(), config.name()));
   }
   names.clear();
   for (const auto& output : config.output()) {
     TRY_DO(CheckIo("output", output, config));
-    if (!names.insert(output.name()).second) return Invalid(fmt::format("model output '{}' is given twice for {}", output.name(), config.name()));
+    if (!names.insert(output.name()).second)
+      return Invalid(fmt::format("model output '{}' is given twice for {}", output.name(), config.name()));
   }
   for (const auto& group : config.instance_group()) {
     if (group.kind() == inference::ModelInstanceGroup::KIND_CPU && group.gpus_size() > 0)
-      return Invalid(fmt::format("instance group {} of model {} has kind KIND_CPU but specifies one or more GPUs", group.name(), config.name()));
+      return Invalid(
+          fmt::format("instance group {} of model {} has kind KIND_CPU but specifies one or more GPUs", group.name(), config.name()));
   }
-  if (config.has_sequence_batching()) return Error(Code::kUnsupported, fmt::format("model '{}' asks for sequence_batching, which this version does not have yet", config.name()), "not_yet");
-  if (config.has_ensemble_scheduling()) return Error(Code::kUnsupported, fmt::format("model '{}' is an ensemble, which this version does not have yet", config.name()), "not_yet");
+  if (config.has_sequence_batching())
+    return Error(Code::kUnsupported,
+                 fmt::format("model '{}' asks for sequence_batching, which this version does not have yet", config.name()), "not_yet");
+  if (config.has_ensemble_scheduling())
+    return Error(Code::kUnsupported, fmt::format("model '{}' is an ensemble, which this version does not have yet", config.name()),
+                 "not_yet");
   return Nothing{};
 }
 

@@ -28,9 +28,13 @@ constexpr FileRow kFiles[] = {
 struct PlatformRow {
   std::string_view platform, backend;
 };
-constexpr PlatformRow kPlatforms[] = {{"onnxruntime_onnx", "onnxruntime"}, {"llama", "llama"}, {"ensemble", ""},
-                                      {"tensorrt_plan", "tensorrt"}, {"pytorch_libtorch", "pytorch"},
-                                      {"tensorflow_savedmodel", "tensorflow"}, {"tensorflow_graphdef", "tensorflow"}};
+constexpr PlatformRow kPlatforms[] = {{"onnxruntime_onnx", "onnxruntime"},
+                                      {"llama", "llama"},
+                                      {"ensemble", ""},
+                                      {"tensorrt_plan", "tensorrt"},
+                                      {"pytorch_libtorch", "pytorch"},
+                                      {"tensorflow_savedmodel", "tensorflow"},
+                                      {"tensorflow_graphdef", "tensorflow"}};
 
 // -1 when the text is no version folder's name.
 std::int64_t VersionOf(const std::string& text) {
@@ -64,8 +68,11 @@ bool HasGguf(const fs::path& folder) {
 
 Result<Nothing> CompleteBackend(const fs::path& folder, const std::vector<std::int64_t>& versions, inference::ModelConfig& config) {
   if (!config.platform().empty()) {
-    const auto* row = std::find_if(std::begin(kPlatforms), std::end(kPlatforms), [&](const PlatformRow& r) { return r.platform == config.platform(); });
-    if (row == std::end(kPlatforms)) return Error(Code::kInvalidArgument, fmt::format("unexpected platform type '{}' for {}", config.platform(), config.name()), "bad_model_config");
+    const auto* row =
+        std::find_if(std::begin(kPlatforms), std::end(kPlatforms), [&](const PlatformRow& r) { return r.platform == config.platform(); });
+    if (row == std::end(kPlatforms))
+      return Error(Code::kInvalidArgument, fmt::format("unexpected platform type '{}' for {}", config.platform(), config.name()),
+                   "bad_model_config");
     if (config.backend().empty()) config.set_backend(std::string(row->backend));
     return Nothing{};
   }
@@ -80,7 +87,12 @@ Result<Nothing> CompleteBackend(const fs::path& folder, const std::vector<std::i
     }
   }
   if (config.backend().empty())
-    return Error(Code::kInvalidArgument, fmt::format("Invalid model name: Could not determine backend for model '{}' with no backend in model configuration. Expected model name of the form 'model.<backend_name>'.", config.name()), "no_backend");
+    return Error(
+        Code::kInvalidArgument,
+        fmt::format(
+            "Invalid model name: Could not determine backend for model '{}' with no backend in model configuration. Expected model name of the form 'model.<backend_name>'.",
+            config.name()),
+        "no_backend");
   for (const FileRow& row : kFiles) {
     if (row.backend != config.backend()) continue;
     if (config.platform().empty()) config.set_platform(std::string(row.platform));
@@ -108,7 +120,8 @@ std::vector<std::int64_t> WantedVersions(const inference::ModelConfig& config, c
 std::string Fingerprint(const fs::path& folder, const inference::ModelConfig& config) {
   std::set<std::string> files;
   std::error_code error;
-  for (fs::recursive_directory_iterator it(folder, fs::directory_options::follow_directory_symlink, error), end; it != end; it.increment(error)) {
+  for (fs::recursive_directory_iterator it(folder, fs::directory_options::follow_directory_symlink, error), end; it != end;
+       it.increment(error)) {
     if (error || !it->is_regular_file(error)) continue;
     auto time = fs::last_write_time(it->path(), error).time_since_epoch().count();
     files.insert(fmt::format("{} {} {}", it->path().string(), time, it->file_size(error)));
@@ -125,7 +138,8 @@ Result<fs::path> WriteOverrides(const std::string& name, const LoadOptions& opti
   for (const auto& [path, content] : options.files) {
     fs::path relative = fs::path(path).lexically_normal();
     if (relative.empty() || relative.is_absolute() || *relative.begin() == "..")
-      return Error(Code::kInvalidArgument, fmt::format("the override file '{}' leaves the folder of model '{}'", path, name), "bad_override");
+      return Error(Code::kInvalidArgument, fmt::format("the override file '{}' leaves the folder of model '{}'", path, name),
+                   "bad_override");
     std::error_code error;
     fs::create_directories((folder / relative).parent_path(), error);
     std::ofstream file(folder / relative, std::ios::binary);
@@ -139,7 +153,8 @@ Result<fs::path> WriteOverrides(const std::string& name, const LoadOptions& opti
 }  // namespace
 
 bool IsPlainName(std::string_view name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos &&
+         name.find('\0') == std::string_view::npos;
 }
 
 Repository::Repository(std::vector<fs::path> folders, std::string config_name, bool auto_complete)
@@ -157,11 +172,15 @@ std::vector<std::string> Repository::Names() const {
 }
 
 Result<PolledModel> Repository::Poll(const std::string& name, const LoadOptions& options) const {
-  if (!IsPlainName(name)) return Error(Code::kInvalidArgument, fmt::format("invalid model name '{}', model name must not contain path traversal characters", name), "bad_model_name");
+  if (!IsPlainName(name))
+    return Error(Code::kInvalidArgument,
+                 fmt::format("invalid model name '{}', model name must not contain path traversal characters", name), "bad_model_name");
   PolledModel polled;
   polled.name = name;
   if (!options.files.empty()) {
-    if (!options.config_json) return Error(Code::kInvalidArgument, fmt::format("files of model '{}' are overridden without a 'config' override", name), "bad_override");
+    if (!options.config_json)
+      return Error(Code::kInvalidArgument, fmt::format("files of model '{}' are overridden without a 'config' override", name),
+                   "bad_override");
     TRY(polled.temporary, WriteOverrides(name, options));
     polled.folder = polled.temporary;
   } else {
@@ -169,10 +188,13 @@ Result<PolledModel> Repository::Poll(const std::string& name, const LoadOptions&
       std::error_code error;
       if (!fs::is_directory(folder / name, error)) continue;
       if (!polled.folder.empty())
-        return Error(Code::kInvalidArgument, fmt::format("model '{}' is in two repositories: {} and {}", name, polled.folder.string(), (folder / name).string()), "ambiguous_model");
+        return Error(Code::kInvalidArgument,
+                     fmt::format("model '{}' is in two repositories: {} and {}", name, polled.folder.string(), (folder / name).string()),
+                     "ambiguous_model");
       polled.folder = folder / name;
     }
-    if (polled.folder.empty()) return Error(Code::kNotFound, fmt::format("no folder for model '{}' in the repositories", name), "no_such_model");
+    if (polled.folder.empty())
+      return Error(Code::kNotFound, fmt::format("no folder for model '{}' in the repositories", name), "no_such_model");
   }
   std::vector<std::int64_t> present = VersionFolders(polled.folder);
   fs::path file = polled.folder / "config.pbtxt";
@@ -182,7 +204,8 @@ Result<PolledModel> Repository::Poll(const std::string& name, const LoadOptions&
   } else if (fs::exists(file)) {
     TRY(polled.config, ReadConfigFile(file));
   } else if (!auto_complete_) {
-    return Error(Code::kNotFound, fmt::format("model '{}' has no config.pbtxt, and completing configurations is switched off", name), "no_config");
+    return Error(Code::kNotFound, fmt::format("model '{}' has no config.pbtxt, and completing configurations is switched off", name),
+                 "no_config");
   }
   if (polled.config.name().empty()) polled.config.set_name(name);
   TRY_DO(CompleteBackend(polled.folder, present, polled.config));
@@ -192,13 +215,16 @@ Result<PolledModel> Repository::Poll(const std::string& name, const LoadOptions&
   return polled;
 }
 
-Result<std::map<std::string, std::vector<std::string>, std::less<>>> ReadLabels(const fs::path& folder, const inference::ModelConfig& config) {
+Result<std::map<std::string, std::vector<std::string>, std::less<>>> ReadLabels(const fs::path& folder,
+                                                                                const inference::ModelConfig& config) {
   std::map<std::string, std::vector<std::string>, std::less<>> labels;
   for (const auto& output : config.output()) {
     if (output.label_filename().empty()) continue;
     fs::path path = folder / output.label_filename();
     std::ifstream file(path);
-    if (!file) return Error(Code::kInternal, fmt::format("failed to open text file for read {}: {}", path.string(), std::strerror(errno)), "unreadable");
+    if (!file)
+      return Error(Code::kInternal, fmt::format("failed to open text file for read {}: {}", path.string(), std::strerror(errno)),
+                   "unreadable");
     std::string line;
     while (std::getline(file, line)) {
       if (line.ends_with('\r')) line.pop_back();

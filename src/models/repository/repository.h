@@ -16,10 +16,10 @@ namespace nereid::models {
 struct PolledModel {
   std::string name;
   std::filesystem::path folder;
-  inference::ModelConfig config;         // normalised; not yet completed by the backend
-  std::vector<std::int64_t> versions;    // those that the version policy wants, ascending
-  std::string fingerprint;               // changes when a file or the config does
-  std::filesystem::path temporary;       // a folder of file overrides, to be removed with the model; else empty
+  inference::ModelConfig config;       // normalised; not yet completed by the backend
+  std::vector<std::int64_t> versions;  // those that the version policy wants, ascending
+  std::string fingerprint;             // changes when a file or the config does
+  std::filesystem::path temporary;     // a folder of file overrides, to be removed with the model; else empty
 };
 
 class Repository {
@@ -39,7 +39,8 @@ class Repository {
 };
 
 // By label_filename of each output; errors name the file.
-Result<std::map<std::string, std::vector<std::string>, std::less<>>> ReadLabels(const std::filesystem::path& folder, const inference::ModelConfig& config);
+Result<std::map<std::string, std::vector<std::string>, std::less<>>> ReadLabels(const std::filesystem::path& folder,
+                                                                                const inference::ModelConfig& config);
 
 // The path of a model name or an override file is inside its folder.
 bool IsPlainName(std::string_view name);

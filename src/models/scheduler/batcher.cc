@@ -6,8 +6,8 @@ namespace nereid::models {
 namespace {
 
 QueuePolicy PolicyFrom(const inference::ModelQueuePolicy& policy) {
-  return {policy.timeout_action() == inference::ModelQueuePolicy::DELAY, Micros(policy.default_timeout_microseconds()), policy.allow_timeout_override(),
-          policy.max_queue_size()};
+  return {policy.timeout_action() == inference::ModelQueuePolicy::DELAY, Micros(policy.default_timeout_microseconds()),
+          policy.allow_timeout_override(), policy.max_queue_size()};
 }
 
 }  // namespace
@@ -28,7 +28,9 @@ BatcherConfig BatcherConfig::Of(const inference::ModelConfig& config) {
   return out;
 }
 
-std::uint64_t Batcher::LevelOf(std::uint64_t priority) const { return priority == 0 || priority > config_.levels ? config_.default_level : priority; }
+std::uint64_t Batcher::LevelOf(std::uint64_t priority) const {
+  return priority == 0 || priority > config_.levels ? config_.default_level : priority;
+}
 
 const QueuePolicy& Batcher::PolicyOf(std::uint64_t level) const {
   auto own = config_.level_policies.find(level);

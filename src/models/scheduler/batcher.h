@@ -15,16 +15,16 @@
 namespace nereid::models {
 
 struct QueuePolicy {
-  bool delay_on_timeout = false;       // else reject
-  Nanos timeout{0};                    // 0: none
-  bool allow_override = false;         // a request may lower the timeout
-  std::uint32_t queue_size_max = 0;    // 0: unlimited
+  bool delay_on_timeout = false;     // else reject
+  Nanos timeout{0};                  // 0: none
+  bool allow_override = false;       // a request may lower the timeout
+  std::uint32_t queue_size_max = 0;  // 0: unlimited
 };
 
 struct BatcherConfig {
-  std::int64_t batch_size_max = 1;     // of one execution
-  bool dynamic = false;                // else one request a batch
-  std::vector<std::int64_t> preferred; // ascending
+  std::int64_t batch_size_max = 1;      // of one execution
+  bool dynamic = false;                 // else one request a batch
+  std::vector<std::int64_t> preferred;  // ascending
   Nanos delay{0};
   std::uint64_t levels = 1, default_level = 1;
   QueuePolicy policy;
@@ -37,10 +37,10 @@ struct BatcherConfig {
 struct Queued {
   void* ticket = nullptr;
   std::int64_t batch_size = 1;
-  std::uint64_t shape_key = 0;         // requests of different keys never share a batch
+  std::uint64_t shape_key = 0;  // requests of different keys never share a batch
   SteadyTime enqueued{};
   SteadyTime expires = SteadyTime::max();  // queue timeout or the request's deadline
-  bool delayed = false;                // its timeout passed under DELAY
+  bool delayed = false;                    // its timeout passed under DELAY
 };
 
 class Batcher {
@@ -55,7 +55,7 @@ class Batcher {
   Nanos TimeoutOf(std::uint64_t level, std::uint64_t request_timeout_us) const;
 
   struct Next {
-    std::vector<Queued> batch;         // to execute now
+    std::vector<Queued> batch;            // to execute now
     SteadyTime wait = SteadyTime::max();  // when the batch is empty: ask again then
   };
   // `rejected` gets the requests whose time in the queue is up; `gone(ticket)` says that nobody waits for a request any more.

@@ -20,7 +20,8 @@ std::uint64_t ShapeKey(const InferRequest& request, const Scheduler::Setup& setu
   for (const Tensor& tensor : request.inputs) {
     mix(std::hash<std::string>{}(tensor.name));
     if (std::find(setup.ragged.begin(), setup.ragged.end(), tensor.name) != setup.ragged.end()) continue;
-    for (std::size_t i = setup.batches ? 1 : 0; i < tensor.shape.size(); ++i) mix(static_cast<std::uint64_t>(tensor.shape[i]) + 0x9e3779b97f4a7c15);
+    for (std::size_t i = setup.batches ? 1 : 0; i < tensor.shape.size(); ++i)
+      mix(static_cast<std::uint64_t>(tensor.shape[i]) + 0x9e3779b97f4a7c15);
   }
   return key;
 }
@@ -34,10 +35,10 @@ struct Scheduler::Shared {
   const Setup setup;
   std::mutex mutex;
   std::condition_variable work, quiet;
-  Batcher batcher;          // guarded by mutex
-  bool stopping = false;    // guarded by mutex
-  int idle = 0;             // instances that wait for work; guarded by mutex
-  std::int64_t open = 0;    // requests without a final answer; guarded by mutex
+  Batcher batcher;        // guarded by mutex
+  bool stopping = false;  // guarded by mutex
+  int idle = 0;           // instances that wait for work; guarded by mutex
+  std::int64_t open = 0;  // requests without a final answer; guarded by mutex
 
   // preserve_ordering: answers leave in the order in which their requests came.
   struct Held {
@@ -47,8 +48,8 @@ struct Scheduler::Shared {
     std::shared_ptr<InferReceiver> receiver;
   };
   std::mutex order_mutex;
-  std::deque<Held> order;        // guarded by order_mutex
-  std::uint64_t next_number = 0; // guarded by order_mutex
+  std::deque<Held> order;         // guarded by order_mutex
+  std::uint64_t next_number = 0;  // guarded by order_mutex
 
   void Closed(std::int64_t bytes) {
     setup.inflight->Give(bytes);
@@ -67,7 +68,9 @@ class Scheduler::Job final : public Execution {
     enqueued = shared_->setup.clock->Steady();
   }
   ~Job() override {
-    if (!done_) Fail(Status{Code::kInternal, fmt::format("model '{}' did not answer the request", shared_->setup.model), "no_answer", ""}, FailureReason::kBackend);
+    if (!done_)
+      Fail(Status{Code::kInternal, fmt::format("model '{}' did not answer the request", shared_->setup.model), "no_answer", ""},
+           FailureReason::kBackend);
     shared_->Closed(charged ? bytes_ : 0);
   }
 
@@ -105,17 +108,19 @@ class Scheduler::Job final : public Execution {
   }
 
   SteadyTime enqueued{}, started{};
-  bool charged = false;         // its bytes count against the server's bound
+  bool charged = false;                          // its bytes count against the server's bound
   std::shared_ptr<std::atomic<bool>> execution;  // of the batch: whether it was counted
   std::int64_t execution_size = 0;
 
  private:
   void Count(const InferResponse& response) {
     Statistics& statistics = *shared_->setup.statistics;
-    Statistics::Request request{request_.arrival == SteadyTime{} ? enqueued : request_.arrival, enqueued, started, shared_->setup.clock->Steady(), batch_size_, {}};
+    Statistics::Request request{
+        request_.arrival == SteadyTime{} ? enqueued : request_.arrival, enqueued, started, shared_->setup.clock->Steady(), batch_size_, {}};
     request.times = response.times.value_or(ComputeTimes{started, started, request.ended, request.ended});
     if (response.error) {
-      statistics.Failed(request, failure_.value_or(response.error->code == Code::kCancelled ? FailureReason::kCanceled : FailureReason::kBackend));
+      statistics.Failed(request,
+                        failure_.value_or(response.error->code == Code::kCancelled ? FailureReason::kCanceled : FailureReason::kBackend));
     } else {
       statistics.Succeeded(request, shared_->setup.clock->Wall());
     }
@@ -155,7 +160,9 @@ Scheduler::Scheduler(Setup setup, std::vector<std::unique_ptr<ModelInstance>> in
   }
 }
 
-Scheduler::~Scheduler() { NEREID_CHECK(threads_.empty()); }
+Scheduler::~Scheduler() {
+  NEREID_CHECK(threads_.empty());
+}
 
 void Scheduler::Enqueue(InferRequest request, std::shared_ptr<InferReceiver> receiver) {
   Shared& shared = *shared_;
@@ -173,8 +180,12 @@ void Scheduler::Enqueue(InferRequest request, std::shared_ptr<InferReceiver> rec
     std::uint64_t level = shared.batcher.LevelOf(job->request().priority);
     Nanos timeout = shared.batcher.TimeoutOf(level, job->request().timeout_us);
     SteadyTime expires = timeout > Nanos(0) ? job->enqueued + std::chrono::duration_cast<SteadyTime::duration>(timeout) : SteadyTime::max();
-    Queued queued{job.get(), job->batch_size(), shared.setup.batcher.dynamic ? ShapeKey(job->request(), shared.setup) : 0, job->enqueued,
-                  std::min(expires, job->request().deadline.at()), false};
+    Queued queued{job.get(),
+                  job->batch_size(),
+                  shared.setup.batcher.dynamic ? ShapeKey(job->request(), shared.setup) : 0,
+                  job->enqueued,
+                  std::min(expires, job->request().deadline.at()),
+                  false};
     if (room && shared.batcher.Add(queued, level)) {
       if (shared.setup.preserve_ordering) job->TakeNumber();
       job.release();  // the batcher's ticket owns it now
@@ -194,7 +205,8 @@ void Scheduler::Reject(Job* job) {
   if (owned->cancelled()) {
     owned->Fail(Status{Code::kCancelled, "the request was cancelled", "cancelled", ""}, FailureReason::kCanceled);
   } else if (owned->request().deadline.Passed(shared_->setup.clock->Steady())) {
-    owned->Fail(Status{Code::kDeadlineExceeded, "the deadline of the request passed in the queue", "deadline", ""}, FailureReason::kRejected);
+    owned->Fail(Status{Code::kDeadlineExceeded, "the deadline of the request passed in the queue", "deadline", ""},
+                FailureReason::kRejected);
   } else {
     owned->Fail(Status{Code::kUnavailable, "Request timeout expired", "queue_timeout", ""}, FailureReason::kRejected);
   }

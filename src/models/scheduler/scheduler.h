@@ -37,10 +37,10 @@ class Scheduler {
     std::string model;
     std::int64_t version = 1;
     BatcherConfig batcher;
-    bool batches = false;               // the config has max_batch_size > 0
+    bool batches = false;  // the config has max_batch_size > 0
     bool decoupled = false;
     bool preserve_ordering = false;
-    std::vector<std::string> ragged;    // inputs whose shapes may differ within a batch
+    std::vector<std::string> ragged;  // inputs whose shapes may differ within a batch
     InflightBytes* inflight = nullptr;
     const Clock* clock = nullptr;
     std::shared_ptr<Statistics> statistics;
@@ -61,7 +61,7 @@ class Scheduler {
   void RunInstance(std::size_t index);
   void Reject(Job* job);
 
-  std::shared_ptr<Shared> shared_;      // outlives the scheduler while executions do
+  std::shared_ptr<Shared> shared_;  // outlives the scheduler while executions do
   std::vector<std::unique_ptr<ModelInstance>> instances_;
   std::vector<std::thread> threads_;
 };

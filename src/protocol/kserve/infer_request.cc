@@ -285,8 +285,15 @@ class Parser {
       return Invalid(fmt::format(
           "JSON input '{}' has a byte_size ({} bytes) that exceeds the maximum allowed value of {} bytes. Use --http-max-input-size to increase the limit.",
           tensor.name, bytes, limits_.json_bytes_max));
-    TRY(std::string wire, ReadData(reader, tensor.datatype, count));
-    tensor.data = Bytes::Own(std::move(wire));
+    Reader again = reader;
+    auto wire = ReadData(reader, tensor.datatype, count);
+    if (!wire && tensor.shape.empty() && again.Skip()) {
+      // No shape at all is the model's to judge, which says it better than a count of elements could.
+      reader = std::move(again);
+      return Nothing{};
+    }
+    if (!wire) return std::unexpected(std::move(wire).error());
+    tensor.data = Bytes::Own(*std::move(wire));
     return Nothing{};
   }
 

@@ -10,15 +10,31 @@ namespace {
 using json::Reader;
 using Type = Reader::Type;
 
-enum Field : unsigned { kModel = 1, kStream = 2, kStreamOptions = 4, kMaxTokens = 8, kMaxCompletionTokens = 16, kMaxOutputTokens = 32, kN = 64, kServiceTier = 128, kUser = 256 };
+enum Field : unsigned {
+  kModel = 1,
+  kStream = 2,
+  kStreamOptions = 4,
+  kMaxTokens = 8,
+  kMaxCompletionTokens = 16,
+  kMaxOutputTokens = 32,
+  kN = 64,
+  kServiceTier = 128,
+  kUser = 256
+};
 
 struct Row {
   std::string_view name;
   Field field;
 };
-constexpr Row kRows[] = {{"model", kModel}, {"stream", kStream}, {"stream_options", kStreamOptions}, {"max_tokens", kMaxTokens},
-                         {"max_completion_tokens", kMaxCompletionTokens}, {"max_output_tokens", kMaxOutputTokens}, {"n", kN},
-                         {"service_tier", kServiceTier}, {"user", kUser}};
+constexpr Row kRows[] = {{"model", kModel},
+                         {"stream", kStream},
+                         {"stream_options", kStreamOptions},
+                         {"max_tokens", kMaxTokens},
+                         {"max_completion_tokens", kMaxCompletionTokens},
+                         {"max_output_tokens", kMaxOutputTokens},
+                         {"n", kN},
+                         {"service_tier", kServiceTier},
+                         {"user", kUser}};
 
 std::unexpected<Status> Bad(std::string_view field, std::string_view what) {
   return Error(Code::kInvalidArgument, fmt::format("'{}' {}", field, what), "invalid_value", std::string(field));
@@ -28,7 +44,8 @@ Result<std::int64_t> ReadCount(Reader& reader, std::string_view field, std::int6
   std::int64_t i = 0;
   std::uint64_t u = 0;
   double d = 0;
-  if (reader.Peek() != Type::kNumber || reader.ReadNumber(i, u, d) != Reader::Number::kInt || i < least) return Bad(field, fmt::format("must be an integer of at least {}", least));
+  if (reader.Peek() != Type::kNumber || reader.ReadNumber(i, u, d) != Reader::Number::kInt || i < least)
+    return Bad(field, fmt::format("must be an integer of at least {}", least));
   return i;
 }
 
@@ -41,7 +58,8 @@ Result<Nothing> ReadStreamOptions(Reader& reader, LocatedFields& out) {
       if (!reader.Skip()) break;
       continue;
     }
-    if (reader.Peek() != Type::kBool || !reader.ReadBool(out.include_usage)) return Bad("stream_options.include_usage", "must be true or false");
+    if (reader.Peek() != Type::kBool || !reader.ReadBool(out.include_usage))
+      return Bad("stream_options.include_usage", "must be true or false");
   }
   return Nothing{};
 }

@@ -30,7 +30,12 @@ std::string_view FinishName(FinishReason reason) {
 }
 
 Renderer::Renderer(Operation operation, std::string id, std::int64_t created, std::string model, bool stream, bool include_usage)
-    : operation_(operation), id_(std::move(id)), created_(created), model_(std::move(model)), stream_(stream), include_usage_(include_usage) {}
+    : operation_(operation),
+      id_(std::move(id)),
+      created_(created),
+      model_(std::move(model)),
+      stream_(stream),
+      include_usage_(include_usage) {}
 
 Renderer::Choice& Renderer::At(int choice) {
   if (static_cast<std::size_t>(choice) >= choices_.size()) choices_.resize(static_cast<std::size_t>(choice) + 1);

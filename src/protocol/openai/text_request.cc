@@ -12,7 +12,8 @@ std::unexpected<Status> Bad(std::string_view field, std::string_view what) {
   return Error(Code::kInvalidArgument, fmt::format("'{}' {}", field, what), "invalid_value", std::string(field));
 }
 std::unexpected<Status> Unsupported(std::string_view field) {
-  return Error(Code::kInvalidArgument, fmt::format("'{}' is not supported by this model", field), "unsupported_parameter", std::string(field));
+  return Error(Code::kInvalidArgument, fmt::format("'{}' is not supported by this model", field), "unsupported_parameter",
+               std::string(field));
 }
 
 Result<bj::object> Document(std::string_view body) {
@@ -82,7 +83,8 @@ Result<Nothing> ReadCommon(const bj::object& object, TextRequest& out) {
       char* end = nullptr;
       std::string text(token.data(), token.size());
       long id = std::strtol(text.c_str(), &end, 10);
-      if (text.empty() || *end != '\0' || id < 0 || id > INT32_MAX || !value.is_number()) return Bad("logit_bias", "must be an object of token ids and numbers");
+      if (text.empty() || *end != '\0' || id < 0 || id > INT32_MAX || !value.is_number())
+        return Bad("logit_bias", "must be an object of token ids and numbers");
       out.sampling.logit_bias.emplace_back(static_cast<std::int32_t>(id), static_cast<float>(value.to_number<double>(error)));
     }
   }
@@ -102,7 +104,8 @@ Result<std::string> ReadContent(const bj::value& content, std::size_t index) {
     if (!part.is_object()) return Bad(where, "must hold objects");
     const bj::value* type = Find(part.as_object(), "type");
     if (!type || !type->is_string()) return Bad(where, "has a part without a type");
-    if (type->as_string() != "text") return Unsupported(fmt::format("{}.type: {}", where, std::string_view(type->as_string().data(), type->as_string().size())));
+    if (type->as_string() != "text")
+      return Unsupported(fmt::format("{}.type: {}", where, std::string_view(type->as_string().data(), type->as_string().size())));
     const bj::value* value = Find(part.as_object(), "text");
     if (!value || !value->is_string()) return Bad(where, "has a text part without text");
     text.append(value->as_string().data(), value->as_string().size());
@@ -119,13 +122,15 @@ Result<ChatMessage> ReadMessage(const bj::value& value, std::size_t index) {
   message.role = std::string(role->as_string().c_str(), role->as_string().size());
   static constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant", "tool"};
   if (std::find(std::begin(kRoles), std::end(kRoles), message.role) == std::end(kRoles))
-    return Bad(fmt::format("messages[{}].role", index), fmt::format("is '{}'; it must be system, developer, user, assistant or tool", message.role));
+    return Bad(fmt::format("messages[{}].role", index),
+               fmt::format("is '{}'; it must be system, developer, user, assistant or tool", message.role));
   if (message.role == "developer") message.role = "system";
   if (Find(object, "tool_calls")) return Unsupported(fmt::format("messages[{}].tool_calls", index));
   const bj::value* content = Find(object, "content");
   if (!content) return Bad(fmt::format("messages[{}].content", index), "is missing");
   TRY(message.content, ReadContent(*content, index));
-  if (const bj::value* name = Find(object, "name"); name && name->is_string()) message.name = std::string(name->as_string().c_str(), name->as_string().size());
+  if (const bj::value* name = Find(object, "name"); name && name->is_string())
+    message.name = std::string(name->as_string().c_str(), name->as_string().size());
   return message;
 }
 
@@ -167,7 +172,10 @@ Result<TextRequest> ParseCompletionRequest(std::string_view body) {
   } else if (prompt->is_array() && !prompt->as_array().empty()) {
     for (const bj::value& token : prompt->as_array()) {
       if (!token.is_int64() || token.as_int64() < 0 || token.as_int64() > INT32_MAX)
-        return Error(Code::kInvalidArgument, "'prompt' must be a string, a list with one string, or a list of token ids; several prompts in one request are not supported by this model", "unsupported_parameter", "prompt");
+        return Error(
+            Code::kInvalidArgument,
+            "'prompt' must be a string, a list with one string, or a list of token ids; several prompts in one request are not supported by this model",
+            "unsupported_parameter", "prompt");
       out.prompt_tokens.push_back(static_cast<std::int32_t>(token.as_int64()));
     }
   } else {
