@@ -172,7 +172,8 @@ Result<Nothing> ModelServer::LoadNow(const std::string& name, const LoadOptions&
     if (why.reason != "no_such_model")
       LOG_ERROR("Poll failed for model directory '{}': {}{}{}", name, why.message, why.detail.empty() ? "" : ": ", why.detail);
     std::unique_lock lock(mutex_);
-    if (why.reason != "no_such_model") {
+    // A name that no folder has says nothing about the models that are here.
+    if (why.reason != "no_such_model" && why.reason != "bad_model_name") {
       known_.insert(name);
       entries_[name].failed = true;
     }
