@@ -111,9 +111,10 @@ class ModelServerTest : public testing::Test {
 
   void Write(const std::string& model, const std::string& extra = "", int version = 1) {
     fs::create_directories(folder_ / model / std::to_string(version));
-    std::ofstream(folder_ / model / "config.pbtxt") << "backend: \"echo\" input [ { name: \"IN\" data_type: TYPE_INT32 dims: [ 1 ] } ] output [ { name: \"OUT\" data_type: "
-                                                       "TYPE_INT32 dims: [ 1 ] } ] "
-                                                    << extra;
+    std::ofstream(folder_ / model / "config.pbtxt")
+        << "backend: \"echo\" input [ { name: \"IN\" data_type: TYPE_INT32 dims: [ 1 ] } ] output [ { name: \"OUT\" data_type: "
+           "TYPE_INT32 dims: [ 1 ] } ] "
+        << extra;
   }
   ModelServer& Start() {
     std::map<std::string, BackendFactory> backends;

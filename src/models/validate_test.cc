@@ -36,7 +36,8 @@ TEST(Validate, TakesWhatFits) {
 TEST(Validate, NamesTheRequestInItsTexts) {
   InferRequest request = Request({1, 3}, 12);
   request.client_id = "7";
-  EXPECT_TRUE(Refusal(request).starts_with("[request id: 7] unexpected shape for input 'A' for model 'm'. Expected [-1,2], got [1,3]. NOTE: "));
+  EXPECT_TRUE(
+      Refusal(request).starts_with("[request id: 7] unexpected shape for input 'A' for model 'm'. Expected [-1,2], got [1,3]. NOTE: "));
   request.client_id.clear();
   EXPECT_TRUE(Refusal(request).starts_with("[request id: <id_unknown>] "));
 }
@@ -44,15 +45,18 @@ TEST(Validate, NamesTheRequestInItsTexts) {
 TEST(Validate, RefusesInTritonsWords) {
   EXPECT_EQ(Refusal(Request({5, 2}, 40)), "[request id: <id_unknown>] inference request batch-size must be <= 4 for 'm'");
   EXPECT_EQ(Refusal(Request({}, 8)), "[request id: <id_unknown>] input 'A' has no shape but model requires batch dimension for 'm'");
-  EXPECT_EQ(Refusal(Request({1, 2}, 8, Datatype::kInt32)), "[request id: <id_unknown>] inference input 'A' data-type is 'INT32', but model 'm' expects 'FP32'");
-  EXPECT_EQ(Refusal(Request({1, 2}, 7)), "[request id: <id_unknown>] input byte size mismatch for input 'A' for model 'm'. Expected 8, got 7");
+  EXPECT_EQ(Refusal(Request({1, 2}, 8, Datatype::kInt32)),
+            "[request id: <id_unknown>] inference input 'A' data-type is 'INT32', but model 'm' expects 'FP32'");
+  EXPECT_EQ(Refusal(Request({1, 2}, 7)),
+            "[request id: <id_unknown>] input byte size mismatch for input 'A' for model 'm'. Expected 8, got 7");
   InferRequest output = Request();
   output.requested_outputs = {"P"};
   EXPECT_EQ(Refusal(output), "unexpected inference output 'P' for model 'm'");
   InferRequest none;
-  EXPECT_EQ(Refusal(none),
-            "[request id: <id_unknown>] expected number of inputs between 1 and 2 but got 0 inputs for model 'm'. Got input(s) [], but missing required input(s) ['A']. Please "
-            "provide all required input(s).");
+  EXPECT_EQ(
+      Refusal(none),
+      "[request id: <id_unknown>] expected number of inputs between 1 and 2 but got 0 inputs for model 'm'. Got input(s) [], but missing required input(s) ['A']. Please "
+      "provide all required input(s).");
   InferRequest twice = Request();
   twice.inputs.push_back(twice.inputs.front());
   EXPECT_EQ(Refusal(twice), "[request id: <id_unknown>] input 'A' already exists in request");
@@ -68,7 +72,8 @@ TEST(Validate, CountsTheElementsOfABytesTensor) {
   AppendBytesElement(one, "abc");
   EXPECT_EQ(Refusal(with(one)), "");
   EXPECT_EQ(Refusal(with("")), "[request id: <id_unknown>] expected 1 string elements for inference input 'S' for model 'm', got 0");
-  EXPECT_EQ(Refusal(with(one + one)), "[request id: <id_unknown>] unexpected number of string elements 2 for inference input 'S' for model 'm', expecting 1");
+  EXPECT_EQ(Refusal(with(one + one)),
+            "[request id: <id_unknown>] unexpected number of string elements 2 for inference input 'S' for model 'm', expecting 1");
   EXPECT_NE(Refusal(with(one.substr(0, 5))), "");
   EXPECT_NE(Refusal(with("ab")), "");
 }

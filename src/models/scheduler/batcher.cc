@@ -47,6 +47,7 @@ bool Batcher::Add(Queued request, std::uint64_t level) {
   auto& queue = levels_[level - 1];
   std::uint32_t most = PolicyOf(level).queue_size_max;
   if (most > 0 && queue.size() >= most) return false;
+  earliest_ = std::min(earliest_, request.expires);
   if (queue.empty() || !queue.back().delayed) {
     queue.push_back(std::move(request));
   } else {  // before those that were put back
@@ -55,6 +56,33 @@ bool Batcher::Add(Queued request, std::uint64_t level) {
   }
   ++size_;
   return true;
+}
+
+void Batcher::Expire(SteadyTime now, std::vector<Queued>& rejected) {
+  earliest_ = SteadyTime::max();
+  for (std::size_t level = 0; level < levels_.size(); ++level) {
+    auto& queue = levels_[level];
+    bool delays = PolicyOf(level + 1).delay_on_timeout;
+    std::vector<Queued> late;
+    std::erase_if(queue, [&](Queued& each) {
+      if (each.delayed) return false;
+      if (now <= each.expires) {
+        earliest_ = std::min(earliest_, each.expires);
+        return false;
+      }
+      late.push_back(std::move(each));
+      return true;
+    });
+    for (Queued& each : late) {
+      if (delays) {
+        each.delayed = true;
+        queue.push_back(std::move(each));  // behind all of its level that are in time
+      } else {
+        --size_;
+        rejected.push_back(std::move(each));
+      }
+    }
+  }
 }
 
 Batcher::Next Batcher::Decide(SteadyTime now) {

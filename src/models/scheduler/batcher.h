@@ -58,11 +58,19 @@ class Batcher {
     std::vector<Queued> batch;            // to execute now
     SteadyTime wait = SteadyTime::max();  // when the batch is empty: ask again then
   };
-  // `rejected` gets the requests whose time in the queue is up; `gone(ticket)` says that nobody waits for a request any more.
+  // `rejected` gets the requests whose time in the queue is up, and those that `gone(ticket)` says nobody waits for any more.
   template <class Gone>
   Next Take(SteadyTime now, std::vector<Queued>& rejected, Gone gone) {
-    Expire(now, rejected, gone);
-    return Decide(now);
+    for (;;) {
+      if (now > earliest_) Expire(now, rejected);
+      Next next = Decide(now);
+      std::erase_if(next.batch, [&](Queued& each) {
+        if (!gone(each.ticket)) return false;
+        rejected.push_back(std::move(each));
+        return true;
+      });
+      if (!next.batch.empty() || next.wait != SteadyTime::max() || size_ == 0) return next;
+    }
   }
 
   std::size_t size() const { return size_; }
@@ -70,36 +78,14 @@ class Batcher {
   std::vector<Queued> TakeAll();
 
  private:
-  template <class Gone>
-  void Expire(SteadyTime now, std::vector<Queued>& rejected, Gone gone) {
-    for (std::size_t level = 0; level < levels_.size(); ++level) {
-      auto& queue = levels_[level];
-      bool delays = PolicyOf(level + 1).delay_on_timeout;
-      for (std::size_t i = 0; i < queue.size();) {
-        Queued& each = queue[i];
-        bool left = gone(each.ticket);
-        if (!left && (each.delayed || now <= each.expires)) {
-          ++i;
-          continue;
-        }
-        Queued taken = std::move(each);
-        queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(i));
-        if (left || !delays) {
-          --size_;
-          rejected.push_back(std::move(taken));
-        } else {
-          taken.delayed = true;
-          queue.push_back(std::move(taken));  // behind all of its level that are in time
-        }
-      }
-    }
-  }
+  void Expire(SteadyTime now, std::vector<Queued>& rejected);
   Next Decide(SteadyTime now);
   const QueuePolicy& PolicyOf(std::uint64_t level) const;
 
   const BatcherConfig config_;
   std::vector<std::deque<Queued>> levels_;
   std::size_t size_ = 0;
+  SteadyTime earliest_ = SteadyTime::max();  // no queued request expires before: looking through the queue can wait until then
 };
 
 }  // namespace nereid::models

@@ -19,7 +19,8 @@ class BatcherTest : public testing::Test {
   }
   bool Add(Batcher& batcher, std::int64_t size = 1, std::uint64_t key = 0, std::uint64_t level = 1, Nanos timeout = Nanos(0)) {
     tickets_.push_back(std::make_unique<int>(static_cast<int>(tickets_.size())));
-    SteadyTime expires = timeout > Nanos(0) ? clock_.Steady() + std::chrono::duration_cast<SteadyTime::duration>(timeout) : SteadyTime::max();
+    SteadyTime expires =
+        timeout > Nanos(0) ? clock_.Steady() + std::chrono::duration_cast<SteadyTime::duration>(timeout) : SteadyTime::max();
     return batcher.Add({tickets_.back().get(), size, key, clock_.Steady(), expires, false}, level);
   }
   // The tickets of the next batch, as numbers.
@@ -169,7 +170,8 @@ TEST_F(BatcherTest, SimulationLosesNothingAndKeepsTheRules) {
     for (int step = 0; step < 300 || batcher.size() > 0; ++step) {
       if (step < 300 && pick(2)) {
         std::int64_t size = 1 + pick(static_cast<int>(config.batch_size_max));
-        std::uint64_t key = static_cast<std::uint64_t>(pick(2)), level = 1 + static_cast<std::uint64_t>(pick(static_cast<int>(config.levels)));
+        std::uint64_t key = static_cast<std::uint64_t>(pick(2)),
+                      level = 1 + static_cast<std::uint64_t>(pick(static_cast<int>(config.levels)));
         facts.emplace_back(size, key);
         ASSERT_TRUE(Add(batcher, size, key, level));
         ++added;
