@@ -14,7 +14,7 @@ unit() {
     [ -n "$name" ] || continue
     binary=$build/src/$name
     printf 'unit: %-28s ' "$name"
-    if output=$(NEREID_SOURCE_DIR=$PWD "$binary" --gtest_brief=1 2>&1); then
+    if output=$("$binary" --gtest_brief=1 2>&1); then
       tail -n 1 <<<"$output" | sed 's/^\[ *//; s/ *\] */ /'
     else
       failed=1

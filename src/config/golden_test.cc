@@ -15,7 +15,7 @@ struct Case {
 };
 
 std::vector<Case> ReadCases(const std::string& name) {
-  std::filesystem::path file = std::filesystem::path(__FILE__).parent_path() / "../../tests/golden" / name;
+  std::filesystem::path file = std::filesystem::path(NEREID_GOLDEN_DIR) / name;
   std::ifstream stream(file);
   EXPECT_TRUE(stream) << file;
   std::vector<Case> cases;

@@ -1,5 +1,4 @@
 // tests/golden/kserve: bodies that are refused, with what a recorded Triton says.
-#include <filesystem>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -12,7 +11,7 @@ namespace nereid::kserve {
 namespace {
 
 TEST(InferGolden, RefusedBodiesGetTheRecordedStatusAndText) {
-  std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "../../../tests/golden/kserve/infer_refused.case");
+  std::ifstream file(NEREID_GOLDEN_DIR "/kserve/infer_refused.case");
   ASSERT_TRUE(file);
   std::string name, body;
   std::optional<std::string> header_length;
