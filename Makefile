@@ -1,6 +1,6 @@
 # The two commands: `make quickstart` and `make test`. Each sets up all that it needs.
 SHELL := /bin/bash
-.PHONY: quickstart stop build test check clean setup setup-test help
+.PHONY: quickstart stop build test check clean setup help
 
 help:
 	@echo "make quickstart   build, fetch demo models, start the server on 8000/8001/8002"
@@ -13,10 +13,6 @@ setup:
 	@tools/setup/apt.sh build
 	@tools/setup/deps.sh onnxruntime llama
 
-setup-test:
-	@tools/setup/apt.sh test
-	@tools/setup/deps.sh onnxruntime llama
-
 build: setup
 	@tools/build.sh release nereid
 
@@ -26,11 +22,11 @@ quickstart: build
 stop:
 	@tools/quickstart.sh stop
 
-test: setup-test
+test: setup
 	@tools/build.sh release all
 	@tools/test.sh
 
-check: setup-test
+check: setup
 	@./check
 
 clean:

@@ -8,7 +8,8 @@ pid_file=$state/quickstart.pid
 log=$state/quickstart.log
 server=build/release/nereid
 
-running() { [ -s "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null && [ "$(readlink "/proc/$(cat "$pid_file")/exe")" = "$PWD/$server" ]; }
+# The link ends with " (deleted)" when the binary has been built again since.
+running() { [ -s "$pid_file" ] && [[ "$(readlink "/proc/$(cat "$pid_file")/exe")" == "$PWD/$server"* ]]; }
 
 stop() {
   if running; then
@@ -50,7 +51,7 @@ start() {
 
 Nereid serves on http://127.0.0.1:8000 (gRPC 8001, metrics 8002). The admin key is in $state/admin.key. Try:
 
-  curl -s http://127.0.0.1:8000/v1/chat/completions -H "Authorization: Bearer \$(cat $state/admin.key)" -H 'Content-Type: application/json' -d '{"model": "smollm2", "max_tokens": 40, "messages": [{"role": "user", "content": "Name the capital of France."}]}'
+  curl -s http://127.0.0.1:8000/v1/chat/completions -H "Authorization: Bearer \$(cat $state/admin.key)" -H 'Content-Type: application/json' -d '{"model": "smollm2", "max_tokens": 40, "temperature": 0, "messages": [{"role": "user", "content": "Name the capital of France."}]}'
 
   $PWD/$server demo magika README.md | curl -s http://127.0.0.1:8000/v2/models/magika/infer -H 'Content-Type: application/json' -d @-
 

@@ -40,8 +40,9 @@ struct LocatedFields {
   std::size_t model_begin = 0, model_end = 0;  // of the value with its quotes in the raw bytes, to splice another name in
   bool stream = false;
   bool include_usage = false;  // stream_options.include_usage
-  // stream_options' whole value in the raw bytes (both 0 when absent), and where an object member may be inserted (after the first '{').
-  std::size_t stream_options_begin = 0, stream_options_end = 0, insert_at = 0;
+  // Where a provider is asked for the usage of a stream, so that it can be settled: `usage_option` goes in place of these raw bytes.
+  std::size_t usage_option_begin = 0, usage_option_end = 0;
+  std::string_view usage_option;
   std::optional<std::int64_t> max_tokens;  // the tightest of max_tokens, max_completion_tokens, max_output_tokens
   int n = 1;
   std::string service_tier, user;

@@ -34,7 +34,7 @@ struct Status {
   Code code = Code::kInternal;
   std::string message;  // safe to show to the client
   std::string reason;   // short machine word, e.g. "model_not_found"; picks odd rows of the error table
-  std::string detail;   // only for the log
+  std::string detail;   // only for the log; of a reason that is about a field, its name
 
   friend bool operator==(const Status&, const Status&) = default;
 };

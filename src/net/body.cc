@@ -60,6 +60,7 @@ Result<Nothing> BodyBuffer::Reserve(std::size_t capacity) {
 }
 
 Result<Nothing> BodyBuffer::Append(std::string_view bytes) {
+  if (bytes.empty()) return Nothing{};
   if (bytes.size() > room_bytes()) {
     std::size_t want = size_ + bytes.size();
     if (want > limit_) return Reserve(want);  // says kTooLarge

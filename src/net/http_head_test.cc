@@ -24,47 +24,6 @@ TEST(RequestHead, ReadsMethodPathQueryAndFields) {
   EXPECT_TRUE(head->keep_alive);
 }
 
-TEST(RequestHead, AbsoluteFormGivesThePath) {
-  EXPECT_EQ(Parse("GET http://h:1/p?q HTTP/1.1\r\nHost: h\r\n\r\n")->path, "/p");
-  EXPECT_EQ(Parse("GET http://h HTTP/1.1\r\nHost: h\r\n\r\n")->path, "/");
-}
-
-TEST(RequestHead, OldVersionClosesUnlessAskedNotTo) {
-  EXPECT_FALSE(Parse("GET / HTTP/1.0\r\n\r\n")->keep_alive);
-  EXPECT_TRUE(Parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")->keep_alive);
-  EXPECT_FALSE(Parse("GET / HTTP/1.1\r\nHost: h\r\nConnection: x, close\r\n\r\n")->keep_alive);
-}
-
-TEST(RequestHead, RefusesWhatTwoParsersCouldReadInTwoWays) {
-  const std::string host = "Host: h\r\n";
-  for (const std::string& head : {
-           "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-           "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 1\r\n\r\n",
-           "POST / HTTP/1.1\r\n" + host + "Content-Length: 1, 1\r\n\r\n",
-           "POST / HTTP/1.1\r\n" + host + "Content-Length: 0x1\r\n\r\n",
-           "POST / HTTP/1.1\r\n" + host + "Content-Length: \r\n\r\n",
-           "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: identity\r\n\r\n",
-           "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked, chunked\r\n\r\n",
-           "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-           std::string("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
-           "GET / HTTP/1.1\r\n" + host + "A: b\r\n c\r\n\r\n",
-           "GET / HTTP/1.1\r\n" + host + "A : b\r\n\r\n",
-           "GET / HTTP/1.1\r\n" + host + ": b\r\n\r\n",
-           "GET / HTTP/1.1\r\n" + host + "A: b\nB: c\r\n\r\n",
-           "GET / HTTP/1.1\r\n" + host + "A: b\rc\r\n\r\n",
-           "GET / HTTP/1.1\r\n" + host + std::string("A: b\0c\r\n\r\n", 11),
-           "GET / HTTP/1.1\r\n" + host + "Host: i\r\n\r\n",
-           std::string("GET / HTTP/1.1\r\n\r\n"),
-           "GET  / HTTP/1.1\r\n" + host + "\r\n",
-           "GET / HTTP/1.1 \r\n" + host + "\r\n",
-           "GET / HTTP/2.0\r\n" + host + "\r\n",
-           "GET x HTTP/1.1\r\n" + host + "\r\n",
-           "G\x7fT / HTTP/1.1\r\n" + host + "\r\n",
-       }) {
-    EXPECT_FALSE(Parse(head)) << head;
-  }
-}
-
 TEST(RequestHead, TooManyFieldsAreTooLarge) {
   std::string head = "GET / HTTP/1.1\r\nHost: h\r\n";
   for (int i = 0; i < 200; ++i) head += "A: b\r\n";

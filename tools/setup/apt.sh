@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs Debian's packages that Nereid builds and tests with. Does nothing when all are there.
-# Usage: apt.sh build|test
+# Usage: apt.sh build|bench
 set -euo pipefail
 
 build=(
@@ -10,12 +10,12 @@ build=(
   libspdlog-dev libfmt-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libssl-dev zlib1g-dev
   libgtest-dev libgmock-dev python3 python3-venv python3-pip curl ca-certificates git openssl procps
 )
-test=(nginx-light wrk)
+bench=(nginx-light haproxy wrk)
 
 case ${1-} in
   build) wanted=("${build[@]}") ;;
-  test) wanted=("${build[@]}" "${test[@]}") ;;
-  *) echo "usage: apt.sh build|test" >&2; exit 2 ;;
+  bench) wanted=("${bench[@]}") ;;
+  *) echo "usage: apt.sh build|bench" >&2; exit 2 ;;
 esac
 
 missing=()

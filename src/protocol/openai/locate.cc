@@ -49,17 +49,30 @@ Result<std::int64_t> ReadCount(Reader& reader, std::string_view field, std::int6
   return i;
 }
 
-Result<Nothing> ReadStreamOptions(Reader& reader, LocatedFields& out) {
+// Remembers where include_usage can be switched on, whatever else the options hold.
+Result<Nothing> ReadStreamOptions(Reader& reader, std::string_view body, LocatedFields& out) {
   if (reader.Peek() != Type::kObject) return Bad("stream_options", "must be an object");
+  auto offset = [&](const char* at) { return static_cast<std::size_t>(at - body.data()); };
   reader.EnterObject();
+  std::size_t inside = offset(reader.at_now());
+  bool empty = true, seen = false;
   std::string key;
   while (reader.NextMember(key)) {
+    empty = false;
     if (key != "include_usage") {
-      if (!reader.Skip()) break;
+      if (!reader.Skip()) return Nothing{};
       continue;
     }
+    if (std::exchange(seen, true)) return Bad("stream_options.include_usage", "is given twice");
+    out.usage_option_begin = offset(reader.at());
     if (reader.Peek() != Type::kBool || !reader.ReadBool(out.include_usage))
       return Bad("stream_options.include_usage", "must be true or false");
+    out.usage_option_end = offset(reader.at_now());
+    out.usage_option = "true";
+  }
+  if (!seen) {
+    out.usage_option_begin = out.usage_option_end = inside;
+    out.usage_option = empty ? R"("include_usage":true)" : R"("include_usage":true,)";
   }
   return Nothing{};
 }
@@ -84,24 +97,26 @@ Result<LocatedFields> Locate(std::string_view body) {
     Type type = reader.Peek();
     if (type == Type::kNull && row->field != kModel) {  // null is as good as absent
       reader.Skip();
-      if (row->field == kStreamOptions) out.stream_options_begin = begin, out.stream_options_end = begin + 4;
+      if (row->field == kStreamOptions) {
+        out.usage_option_begin = begin;
+        out.usage_option_end = begin + 4;
+        out.usage_option = R"({"include_usage":true})";
+      }
       return Nothing{};
     }
-    auto here = [&] { return static_cast<std::size_t>(reader.at_now() - body.data()); };
     switch (row->field) {
       case kModel:
         if (type != Type::kString) return Bad("model", "must be a string");
-        if (reader.ReadString(out.model)) out.model_begin = begin, out.model_end = here();
+        if (reader.ReadString(out.model)) {
+          out.model_begin = begin;
+          out.model_end = static_cast<std::size_t>(reader.at_now() - body.data());
+        }
         return Nothing{};
       case kStream:
         if (type != Type::kBool) return Bad("stream", "must be true or false");
         reader.ReadBool(out.stream);
         return Nothing{};
-      case kStreamOptions:
-        TRY_DO(ReadStreamOptions(reader, out));
-        out.stream_options_begin = begin;
-        out.stream_options_end = here();
-        return Nothing{};
+      case kStreamOptions: return ReadStreamOptions(reader, body, out);
       case kMaxTokens:
       case kMaxCompletionTokens:
       case kMaxOutputTokens: {
@@ -127,14 +142,15 @@ Result<LocatedFields> Locate(std::string_view body) {
   TRY_DO(json::EachMember(body, member));
   if (!(seen & kModel)) return Error(Code::kInvalidArgument, "you must provide a 'model' parameter", "invalid_value", "model");
   if (out.model.empty()) return Bad("model", "must not be empty");
-  out.insert_at = body.find('{') + 1;
+  if (out.usage_option.empty()) {
+    out.usage_option_begin = out.usage_option_end = body.find('{') + 1;
+    out.usage_option = R"("stream_options":{"include_usage":true},)";
+  }
   return out;
 }
 
 Spliced SpliceRequest(std::string_view body, const LocatedFields& fields, std::string_view model_json) {
-  static constexpr std::string_view kOption = R"({"include_usage":true})";
-  static constexpr std::string_view kMember = R"("stream_options":{"include_usage":true},)";
-  // Up to three places, in the order in which they stand in the body.
+  // In the order in which they stand in the body.
   struct Edit {
     std::size_t begin, end;
     std::string_view text;
@@ -143,8 +159,7 @@ Spliced SpliceRequest(std::string_view body, const LocatedFields& fields, std::s
   std::size_t count = 0;
   edits[count++] = {fields.model_begin, fields.model_end, model_json};
   if (fields.stream && !fields.include_usage) {
-    if (fields.stream_options_end > 0) edits[count++] = {fields.stream_options_begin, fields.stream_options_end, kOption};
-    else edits[count++] = {fields.insert_at, fields.insert_at, kMember};
+    edits[count++] = {fields.usage_option_begin, fields.usage_option_end, fields.usage_option};
     if (edits[1].begin < edits[0].begin) std::swap(edits[0], edits[1]);
   }
   Spliced out;

@@ -8,15 +8,17 @@ namespace {
 using json::Reader;
 using Type = Reader::Type;
 
-std::int64_t Count(Reader& reader) {
+// Nothing when it is not a whole number of at least 0.
+std::optional<std::int64_t> Count(Reader& reader) {
   std::int64_t i = 0;
   std::uint64_t u = 0;
   double d = 0;
   if (reader.Peek() == Type::kNumber) {
-    return reader.ReadNumber(i, u, d) == Reader::Number::kInt && i > 0 ? i : 0;
+    if (reader.ReadNumber(i, u, d) == Reader::Number::kInt && i >= 0) return i;
+    return std::nullopt;
   }
   reader.Skip();
-  return 0;
+  return std::nullopt;
 }
 
 // One count out of a details object.
@@ -28,8 +30,8 @@ void Details(Reader& reader, std::string_view name, std::int64_t& cached, std::s
   reader.EnterObject();
   std::string key;
   while (reader.NextMember(key)) {
-    if (key == name) cached = Count(reader);
-    else if (written && key == second) *written = Count(reader);
+    if (key == name) cached = Count(reader).value_or(0);
+    else if (written && key == second) *written = Count(reader).value_or(0);
     else if (!reader.Skip()) return;
   }
 }
@@ -41,7 +43,7 @@ void ReadUsage(Reader& reader, Scanned& out) {
   }
   reader.EnterObject();
   std::string key;
-  std::int64_t prompt = 0, completion = 0;
+  std::optional<std::int64_t> prompt, completion = 0;  // an answer without output (embeddings) has no completion_tokens
   TokenUsage usage;
   while (reader.NextMember(key)) {
     if (key == "prompt_tokens") prompt = Count(reader);
@@ -50,12 +52,13 @@ void ReadUsage(Reader& reader, Scanned& out) {
     else if (key == "completion_tokens_details") Details(reader, "reasoning_tokens", usage.reasoning);
     else if (!reader.Skip()) return;
   }
+  if (!prompt || !completion) return;  // nothing that could be billed exactly
   // Cached and reasoning tokens are inside the totals here; our classes are disjoint.
-  usage.cache_read = std::min(usage.cache_read, prompt);
-  usage.cache_write = std::min(usage.cache_write, prompt - usage.cache_read);
-  usage.reasoning = std::min(usage.reasoning, completion);
-  usage.input = prompt - usage.cache_read - usage.cache_write;
-  usage.output = completion - usage.reasoning;
+  usage.cache_read = std::min(usage.cache_read, *prompt);
+  usage.cache_write = std::min(usage.cache_write, *prompt - usage.cache_read);
+  usage.reasoning = std::min(usage.reasoning, *completion);
+  usage.input = *prompt - usage.cache_read - usage.cache_write;
+  usage.output = *completion - usage.reasoning;
   out.usage = usage;
 }
 
