@@ -36,7 +36,7 @@ std::vector<Input> MakeInputs(Ort::Session& session, const Options& options) {
     Input input{session.GetInputNameAllocated(i, allocator).get(), info.GetShape(), {}, info.GetElementType()};
     for (std::size_t d = 0; d < input.shape.size(); ++d)
       if (input.shape[d] < 0) input.shape[d] = d == 0 ? options.batch : options.variable;
-    std::size_t bytes = ByteSizeOf(onnxruntime::DatatypeOf(input.type));
+    std::size_t bytes = ElementBytes(onnxruntime::DatatypeOf(input.type));
     for (std::int64_t dim : input.shape) bytes *= static_cast<std::size_t>(dim);
     input.bytes.assign(bytes, 0);
     inputs.push_back(std::move(input));
