@@ -1,4 +1,5 @@
 // What one field alone cannot show: names that point nowhere, settings that exclude each other.
+#include <algorithm>
 #include <set>
 
 #include "config/config.h"
@@ -90,6 +91,27 @@ Result<Nothing> CheckConfig(const Config& config) {
   TRY_DO(CheckModels(config));
   TRY_DO(CheckPublicModels(config));
   return Nothing{};
+}
+
+std::vector<std::string> WithoutEffect(const Config& config) {
+  const Config defaults;
+  std::vector<std::string> paths;
+  auto note = [&](bool is_set, std::string path) {
+    if (is_set) paths.push_back(std::move(path));
+  };
+  note(!config.server.trusted_proxies.empty(), "server.trusted_proxies");
+  note(config.server.metrics.interval_ms != defaults.server.metrics.interval_ms, "server.metrics.interval_ms");
+  note(config.models.poll_s != defaults.models.poll_s, "models.poll_s");
+  note(config.models.memory_limit_bytes != 0, "models.memory_limit_bytes");
+  for (const PublicModelConfig& model : config.public_models) {
+    std::string path = "public_models." + model.name;
+    note(!model.fallbacks.empty(), path + ".fallbacks");
+    note(model.default_max_tokens.has_value(), path + ".default_max_tokens");
+    bool remote = std::ranges::any_of(model.targets, [](const TargetConfig& target) { return !target.provider.empty(); });
+    note(model.max_output_tokens && remote, path + ".max_output_tokens, at targets of providers,");
+    note(std::ranges::any_of(model.targets, [](const TargetConfig& target) { return target.weight != 0; }), path + ".targets.weight");
+  }
+  return paths;
 }
 
 }  // namespace nereid

@@ -186,5 +186,7 @@ Result<Config> ParseConfig(std::string_view yaml, Config base, std::string_view 
 std::string PrintConfig(const Config& config);
 // What cannot be seen in one field: dangling names, ports in use twice, ...
 Result<Nothing> CheckConfig(const Config& config);
+// Paths that are set and that this version does not act upon; each is worth a warning.
+std::vector<std::string> WithoutEffect(const Config& config);
 
 }  // namespace nereid

@@ -92,6 +92,20 @@ TEST(Flags, WithoutEffectWarnOnceEach) {
   EXPECT_TRUE(Triton({"--http-port=1"})->warnings.empty());
 }
 
+TEST(Flags, ASettingWithoutEffectIsNamedWhereverItWasSet) {
+  EXPECT_EQ(Triton({"--repository-poll-secs=3"})->warnings,
+            std::vector<std::string>{"models.poll_s is accepted and has no effect in this version"});
+  EXPECT_TRUE(WithoutEffect(Config{}).empty());
+  Config config;
+  config.server.trusted_proxies = {"10.0.0.0/8"};
+  PublicModelConfig model{.name = "a", .fallbacks = {"b"}, .max_output_tokens = 5};
+  model.targets.push_back({.provider = "p", .model = "m", .weight = 2});
+  config.public_models.push_back(model);
+  EXPECT_EQ(WithoutEffect(config),
+            (std::vector<std::string>{"server.trusted_proxies", "public_models.a.fallbacks",
+                                      "public_models.a.max_output_tokens, at targets of providers,", "public_models.a.targets.weight"}));
+}
+
 TEST(Flags, NegativePortIsRefused) {
   EXPECT_FALSE(Triton({"--http-port=-1"}));
 }

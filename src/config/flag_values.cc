@@ -150,12 +150,10 @@ Result<Nothing> ApplyCompression(FlagState& state, std::string_view value) {
 
 Result<Nothing> ApplyHttpHeaderPattern(FlagState& state, std::string_view value) {
   state.options.config.server.http.header_forward_pattern = value;
-  state.options.warnings.emplace_back("--http-header-forward-pattern is accepted; HTTP headers are not forwarded in this version");
   return Nothing{};
 }
 
 Result<Nothing> ApplyHttpRestricted(FlagState& state, std::string_view value) {
-  state.options.warnings.emplace_back("--http-restricted-api is accepted; HTTP requests are not restricted in this version");
   return ParseRestricted("http-restricted-api", "api", value, state.options.config.server.http.restricted);
 }
 

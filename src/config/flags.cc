@@ -146,6 +146,8 @@ Result<ServeOptions> Parse(const std::vector<std::string>& arguments, bool trito
   for (const Given& one : given) TRY_DO(Apply(one, state, warned));
   TRY_DO(CheckConfig(options.config));
   TRY_DO(config::FinishFlags(state));
+  for (const std::string& path : WithoutEffect(options.config))
+    options.warnings.push_back(path + " is accepted and has no effect in this version");
   return options;
 }
 

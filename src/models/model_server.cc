@@ -204,9 +204,12 @@ Result<Nothing> ModelServer::LoadNow(const std::string& name, const LoadOptions&
   auto backend = BackendFor(polled->config.backend());
   for (std::int64_t version : polled->versions) {
     LOG_INFO("loading: {}:{}", name, version);
-    Result<std::shared_ptr<ModelVersion>> made =
-        backend ? ModelVersion::Load(*polled, version, **backend, config_.auto_complete, {&inflight_, &clock_})
-                : std::unexpected(backend.error());
+    auto load = [&]() -> Result<std::shared_ptr<ModelVersion>> {
+      if (!backend) return std::unexpected(backend.error());
+      return ModelVersion::Load(*polled, version, **backend, config_.auto_complete, {&inflight_, &clock_});
+    };
+    Result<std::shared_ptr<ModelVersion>> made = load();
+    for (int retry = 0; !made && retry < config_.load_retries; ++retry) made = load();
     if (made) {
       loaded[version] = *std::move(made);
       continue;

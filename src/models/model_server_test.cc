@@ -71,6 +71,7 @@ class EchoBackend final : public Backend {
   explicit EchoBackend(Gate& gate) : gate_(gate) {}
   Result<Nothing> AutoComplete(const ModelFiles&, inference::ModelConfig&) override { return Nothing{}; }
   Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig&) override {
+    if (fs::remove(files.version_folder / "fails_once")) return Error(Code::kInternal, "not yet");
     if (fs::exists(files.version_folder / "broken")) return Error(Code::kInternal, "the file is broken");
     return std::make_unique<EchoModel>(gate_);
   }
@@ -156,6 +157,17 @@ class ModelServerTest : public testing::Test {
   std::unique_ptr<ModelServer> server_;
   Result<Nothing> started_ = Nothing{};
 };
+
+TEST_F(ModelServerTest, AFailedLoadIsTriedAgainAsOftenAsToldTo) {
+  Write("m");
+  Start();
+  std::ofstream(folder_ / "m/1/fails_once") << "x";
+  EXPECT_FALSE(Load("m"));
+  config_.load_retries = 1;
+  Start();
+  std::ofstream(folder_ / "m/1/fails_once") << "x";
+  EXPECT_TRUE(Load("m"));
+}
 
 TEST_F(ModelServerTest, ALoadedModelAnswersAndCounts) {
   Write("m");
