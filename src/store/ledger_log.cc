@@ -39,6 +39,7 @@ Result<Nothing> LedgerLog::Recover() {
       for (std::uint64_t at = end; at < segment->end(); ++at) {
         if (segment->Read(at, record) == SlotState::kTorn) segment->Erase(at);
       }
+      segment->ReleasePages();
       current_ = std::move(segment);
     } else if (current_ && segment->first() == current_->end()) {
       ahead_ = std::move(segment);

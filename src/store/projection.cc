@@ -96,6 +96,7 @@ Result<Nothing> Projection::Insert(const Record& record) {
 }
 
 Result<Nothing> Projection::CatchUp(std::uint64_t end, const std::function<void(std::uint64_t)>& progress) {
+  if (projected_ >= end) return Nothing{};
   TRY(std::uint64_t begin, reader_.Begin());
   while (projected_ < end) {
     // Kept aside until the transaction is through: a batch that fails is projected again.

@@ -114,6 +114,10 @@ void Segment::Prefault(std::uint64_t sequence, std::uint64_t count) {
 #endif
 }
 
+void Segment::ReleasePages() {
+  ::madvise(data_, slots_ * kRecordBytes, MADV_DONTNEED);
+}
+
 Result<Nothing> Segment::Sync() {
   if (::fdatasync(descriptor_) != 0) return Failed("sync", file_, errno);
   return Nothing{};

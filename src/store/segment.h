@@ -36,6 +36,8 @@ class Segment {
   void Erase(std::uint64_t sequence);
   // Makes the pages of the next `count` slots writable ahead of time, so that a store does not fault. Best effort.
   void Prefault(std::uint64_t sequence, std::uint64_t count);
+  // Takes the file's pages out of this process's resident memory, after a scan; what was stored stays in the file.
+  void ReleasePages();
   Result<Nothing> Sync();
 
  private:
