@@ -16,6 +16,20 @@ bool IsDigit(char c) {
   return c >= '0' && c <= '9';
 }
 
+// The first byte in [p, end) that ends or interrupts the plain text of a string: a quote, a backslash or a control character.
+const char* PlainEnd(const char* p, const char* end) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101, kHigh = 0x8080808080808080;
+  for (; end - p >= 8; p += 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, p, 8);
+    std::uint64_t quote = eight ^ (kOnes * '"'), slash = eight ^ (kOnes * '\\');
+    // The high bit of each byte that is zero in `quote` or `slash`, or below 0x20: exact up to the first such byte.
+    if ((((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) | ((eight - kOnes * 0x20) & ~eight)) & kHigh) break;
+  }
+  while (p < end && *p != '"' && *p != '\\' && static_cast<unsigned char>(*p) >= 0x20) ++p;
+  return p;
+}
+
 void AppendUtf8(std::string& out, unsigned code) {
   if (code < 0x80) {
     out += static_cast<char>(code);
@@ -152,7 +166,7 @@ bool Reader::ReadString(std::string& out) {
   const char* quote = at_++;
   for (;;) {
     const char* from = at_;
-    while (at_ < end_ && *at_ != '"' && *at_ != '\\' && static_cast<unsigned char>(*at_) >= 0x20) ++at_;
+    at_ = PlainEnd(at_, end_);
     out.append(from, at_);
     if (at_ == end_) return Fail("Missing a closing quotation mark in string.", quote);
     if (*at_ == '"') {
@@ -194,12 +208,9 @@ bool Reader::ReadString(std::string& out) {
 
 bool Reader::SkipString() {
   // Most strings have no escapes: they are passed over without being copied. One that has is read properly.
-  for (const char* p = at_ + 1; p < end_; ++p) {
-    if (*p == '"') {
-      at_ = p + 1;
-      return true;
-    }
-    if (*p == '\\' || static_cast<unsigned char>(*p) < 0x20) break;
+  if (const char* end = PlainEnd(at_ + 1, end_); end < end_ && *end == '"') {
+    at_ = end + 1;
+    return true;
   }
   std::string ignored;
   return ReadString(ignored);

@@ -98,8 +98,9 @@ class ClientConnection {
   bool Fresh() {
     if (stream_.tls()) {
       char byte;
-      return stream_.Read(&byte, 1).need == Stream::Need::kRead;
+      return stream_.Read(&byte, 1).need == Need::kRead;
     }
+    if (!stream_.socket().Ready(Need::kRead)) return true;
     char byte;
     ssize_t got = ::recv(stream_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
@@ -112,8 +113,7 @@ class ClientConnection {
     if (now < deadline_) return;
     expired_ = true;
     deadline_ = SteadyTime::max();
-    boost::system::error_code ignored;
-    stream_.socket().cancel(ignored);
+    stream_.socket().CancelWaits();
   }
 
   HttpClient::Lane& lane() { return lane_; }
@@ -125,9 +125,9 @@ class ClientConnection {
 
  private:
   friend class HttpClient;
-  Awaitable<bool> Wait(Stream::Need need, Millis timeout) {
+  Awaitable<bool> Wait(Need need, Millis timeout) {
     deadline_ = std::min(std::chrono::steady_clock::now() + timeout, whole_.at());
-    bool ready = co_await stream_.Wait(need);
+    bool ready = co_await stream_.socket().Wait(need);
     deadline_ = SteadyTime::max();
     co_return ready;
   }
@@ -202,26 +202,31 @@ Task<std::unique_ptr<ClientConnection>> HttpClient::Connect(Lane& lane, const Or
   CO_TRY(auto addresses, co_await resolver_.Resolve(origin.host, deadline));
   Status last{Code::kBadGateway, fmt::format("{}: the name has no address", origin.Text()), "dns_failed", ""};
   for (const auto& address : addresses) {
-    Socket socket(lane.executor);
-    boost::system::error_code error;
-    socket.open(address.is_v6() ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), error);
-    if (error) continue;
-    socket.non_blocking(true);
+    Endpoint endpoint(address, static_cast<unsigned short>(origin.port));
+    int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+      last =
+          Status{Code::kBadGateway, fmt::format("{} could not be reached: {}", origin.Text(), std::strerror(errno)), "connect_failed", ""};
+      continue;
+    }
     int one = 1;
-    ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    auto connection = std::make_unique<ClientConnection>(lane, origin, Stream(std::move(socket)));
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    int failed = ::connect(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 ? 0 : errno;
+    auto connection = std::make_unique<ClientConnection>(lane, origin, Stream(PolledSocket(lane.executor, fd)));
     connection->Join();
     lane.StartTicks();
     connection->deadline_ = deadline.at();
-    auto [failed] =
-        co_await connection->stream_.socket().async_connect(Endpoint(address, static_cast<unsigned short>(origin.port)), kAwaitTuple);
-    if (failed) {
-      if (failed == asio::error::operation_aborted && !connection->expired_)
-        co_return Error(Code::kCancelled, "the request was cancelled", "cancelled");
+    if (failed == EINPROGRESS) {
+      bool ready = co_await connection->stream_.socket().Wait(Need::kWrite);
+      if (!ready && !connection->expired_) co_return Error(Code::kCancelled, "the request was cancelled", "cancelled");
+      socklen_t size = sizeof failed;
+      ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size);
+    }
+    if (failed || connection->expired_) {
       last = connection->expired_
                  ? Status{Code::kDeadlineExceeded, fmt::format("{} could not be reached in time", origin.Text()), "timeout", "connect"}
-                 : Status{Code::kBadGateway, fmt::format("{} could not be reached: {}", origin.Text(), failed.message()), "connect_failed",
-                          ""};
+                 : Status{Code::kBadGateway, fmt::format("{} could not be reached: {}", origin.Text(), std::strerror(failed)),
+                          "connect_failed", ""};
       continue;
     }
     if (origin.tls) {
@@ -284,7 +289,7 @@ Task<Nothing> ClientConnection::SendAll(std::span<const std::string_view> pieces
       continue;
     }
     auto done = stream_.Write(left);
-    if (done.need != Stream::Need::kNone) {
+    if (done.need != Need::kNone) {
       if (!co_await Wait(done.need, origin_->between_bytes_timeout)) co_return Interrupted("taking the request");
       continue;
     }
@@ -310,8 +315,9 @@ Task<Nothing> ClientConnection::SendAll(std::span<const std::string_view> pieces
 Task<std::size_t> ClientConnection::Receive(Millis timeout, std::string_view doing) {
   for (bool first = !answered_;; first = false) {
     // The answer to a request that has just left is not there yet: wait before the first try.
-    Stream::Done done = first ? Stream::Done{0, Stream::Need::kRead, 0} : stream_.Read(in_.data() + end_, in_.size() - end_);
-    if (done.need != Stream::Need::kNone) {
+    Stream::Done done = first && !stream_.socket().Ready(Need::kRead) ? Stream::Done{0, Need::kRead, 0}
+                                                                      : stream_.Read(in_.data() + end_, in_.size() - end_);
+    if (done.need != Need::kNone) {
       if (!co_await Wait(done.need, timeout)) co_return Interrupted(doing);
       continue;
     }

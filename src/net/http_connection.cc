@@ -49,8 +49,10 @@ void AppendNumber(std::string& out, std::uint64_t value) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(ConnectionHost& host, Socket socket, std::string peer)
-    : host_(host), stream_(std::move(socket)), peer_(std::move(peer)), in_(kReadBytes) {}
+HttpConnection::HttpConnection(ConnectionHost& host, PolledSocket socket, std::string peer)
+    : host_(host), stream_(std::move(socket)), peer_(std::move(peer)), in_(kReadBytes) {
+  stream_.socket().OnHangUp([this] { LookForEnd(); });
+}
 
 void HttpConnection::SetDeadline(Phase phase, Millis timeout) {
   phase_ = phase;
@@ -91,14 +93,14 @@ Task<bool> HttpConnection::ReadHead() {
     if (in_.size() - end_ < kReadBytes / 4) in_.resize(in_.size() + kReadBytes);
     Phase phase = begin_ == end_ && phase_ == Phase::kIdle ? Phase::kIdle : Phase::kHead;
     phase_ = phase;
-    bool readable = co_await stream_.Wait(Stream::Need::kRead);
+    bool readable = stream_.socket().Ready(Need::kRead) || co_await stream_.socket().Wait(Need::kRead);
     if (!readable && (expired_ || gone_)) co_return false;
     auto done = stream_.Read(in_.data() + end_, in_.size() - end_);
-    while (done.need == Stream::Need::kWrite) {
-      if (!co_await stream_.Wait(done.need)) co_return false;
+    while (done.need == Need::kWrite) {
+      if (!co_await stream_.socket().Wait(done.need)) co_return false;
       done = stream_.Read(in_.data() + end_, in_.size() - end_);
     }
-    if (done.need == Stream::Need::kRead) {
+    if (done.need == Need::kRead) {
       if (!readable && !stopped_) co_return false;
       continue;
     }
@@ -139,7 +141,7 @@ bool HttpConnection::body_pending() const {
 
 Awaitable<bool> HttpConnection::Serve() {
   arrival_ = std::chrono::steady_clock::now();
-  ++generation_;
+  watched_ = false;
   if (std::exchange(used_cancellation_, false)) cancellation_ = Cancellation();
   body_read_ = head_sent_ = chunked_out_ = false;
   answer_ = Answer::kNone;
@@ -150,7 +152,7 @@ Awaitable<bool> HttpConnection::Serve() {
   deadline_ = SteadyTime::max();
 
   auto result = co_await host_.handler(*this);
-  if (gone_ || !stream_.socket().is_open()) co_return false;
+  if (gone_ || !stream_.socket().open()) co_return false;
   if (answer_ == Answer::kNone && !head_sent_) {
     keep_alive_ = keep_alive_ && result.has_value();
     result = co_await Exchange::Respond(ResponseHead{500, "text/plain", {}}, "the handler gave no answer\n");
@@ -171,11 +173,11 @@ Awaitable<bool> HttpConnection::Serve() {
 Awaitable<Stream::Done> HttpConnection::Receive(char* to, std::size_t room, Phase phase, Millis timeout) {
   for (;;) {
     auto done = stream_.Read(to, room);
-    if (done.need == Stream::Need::kNone) co_return done;
+    if (done.need == Need::kNone) co_return done;
     SetDeadline(phase, timeout);
-    bool ready = co_await stream_.Wait(done.need);
+    bool ready = co_await stream_.socket().Wait(done.need);
     SetDeadline(Phase::kHandling, Millis::max());
-    if (!ready) co_return Stream::Done{0, Stream::Need::kNone, ECANCELED};
+    if (!ready) co_return Stream::Done{0, Need::kNone, ECANCELED};
   }
 }
 
@@ -274,9 +276,9 @@ Task<Nothing> HttpConnection::Send(std::span<iovec> pieces) {
       continue;
     }
     auto done = stream_.Write(pieces);
-    if (done.need != Stream::Need::kNone) {
+    if (done.need != Need::kNone) {
       SetDeadline(Phase::kWriting, host_.options.write_timeout);
-      bool ready = co_await stream_.Wait(done.need);
+      bool ready = co_await stream_.socket().Wait(done.need);
       phase_ = before;
       deadline_ = SteadyTime::max();
       if (!ready) {
@@ -414,7 +416,7 @@ void HttpConnection::Abort() {
   gone_ = true;
   // A reset, so that not even a client that reads until the end takes the cut for an end.
   linger reset{1, 0};
-  if (stream_.socket().is_open()) ::setsockopt(stream_.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  if (stream_.socket().open()) ::setsockopt(stream_.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 }
 
 Task<Nothing> HttpConnection::Refuse(const Status& why) {
@@ -439,24 +441,22 @@ Awaitable<void> HttpConnection::Linger() {
       seen += static_cast<std::size_t>(got);
       continue;
     }
-    if ((errno != EAGAIN && errno != EINTR) || !co_await stream_.Wait(Stream::Need::kRead)) co_return;
+    if ((errno != EAGAIN && errno != EINTR) || !co_await stream_.socket().Wait(Need::kRead)) co_return;
   }
 }
 
-void HttpConnection::Watch(std::shared_ptr<HttpConnection> self) {
-  watched_ = generation_;
-  stream_.socket().async_wait(Socket::wait_read, [self = std::move(self), generation = generation_](boost::system::error_code error) {
-    if (error || self->generation_ != generation || self->phase_ != Phase::kHandling) return;
-    char byte;
-    ssize_t got = ::recv(self->stream_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;  // a pipelined request: its answer will find out
-    self->gone_ = true;
-    self->cancellation_.Cancel();
-    self->signal_.emit(asio::cancellation_type::terminal);
-  });
+// Only handlers that take longer than a tick are worth ending.
+void HttpConnection::LookForEnd() {
+  if (phase_ != Phase::kHandling || !watched_ || gone_) return;
+  char byte;
+  ssize_t got = ::recv(stream_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;  // a pipelined request: its answer will find out
+  gone_ = true;
+  cancellation_.Cancel();
+  signal_.emit(asio::cancellation_type::terminal);
 }
 
-void HttpConnection::Tick(std::shared_ptr<HttpConnection> self, SteadyTime now) {
+void HttpConnection::Tick(SteadyTime now) {
   if (now >= deadline_) {
     expired_ = true;
     deadline_ = SteadyTime::max();
@@ -465,22 +465,19 @@ void HttpConnection::Tick(std::shared_ptr<HttpConnection> self, SteadyTime now) 
       cancellation_.Cancel();
       used_cancellation_ = true;
     }
-    boost::system::error_code ignored;
-    stream_.socket().cancel(ignored);
+    stream_.socket().CancelWaits();
     return;
   }
-  // Only handlers that take longer than a tick are worth the watch.
-  if (phase_ == Phase::kHandling && watched_ != generation_ && !body_pending()) {
-    used_cancellation_ = true;
-    Watch(std::move(self));
+  if (phase_ == Phase::kHandling && !watched_ && !body_pending()) {
+    watched_ = used_cancellation_ = true;
+    if (stream_.socket().hung_up()) LookForEnd();
   }
 }
 
 void HttpConnection::StopReading() {
   stopped_ = true;
   if (phase_ != Phase::kIdle && !(phase_ == Phase::kHead && begin_ == end_)) return;
-  boost::system::error_code ignored;
-  stream_.socket().cancel(ignored);
+  stream_.socket().CancelWaits();
 }
 
 void HttpConnection::Cut() {
@@ -488,8 +485,7 @@ void HttpConnection::Cut() {
   cancellation_.Cancel();
   used_cancellation_ = true;
   signal_.emit(asio::cancellation_type::terminal);
-  boost::system::error_code ignored;
-  stream_.socket().cancel(ignored);
+  stream_.socket().CancelWaits();
 }
 
 }  // namespace nereid::net

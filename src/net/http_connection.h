@@ -31,14 +31,14 @@ struct ConnectionHost {
 
 class HttpConnection final : public Exchange {
  public:
-  HttpConnection(ConnectionHost& host, Socket socket, std::string peer);
+  HttpConnection(ConnectionHost& host, PolledSocket socket, std::string peer);
 
   // The connection's whole life. Its host outlives it.
   Task<Nothing> Run();
   asio::cancellation_signal& signal() { return signal_; }
 
-  // Called a few times a second: ends waits that took too long, watches for clients that left during long handlers.
-  void Tick(std::shared_ptr<HttpConnection> self, SteadyTime now);
+  // Called a few times a second: ends waits that took too long, looks for clients that left during long handlers.
+  void Tick(SteadyTime now);
   // No further request is read; an idle connection ends.
   void StopReading();
   // Ends it now.
@@ -80,7 +80,7 @@ class HttpConnection final : public Exchange {
   Task<Nothing> Refuse(const Status& why);
   void RenderHead(const ResponseHead& head, std::optional<std::uint64_t> content_length);
   Awaitable<void> Linger();
-  void Watch(std::shared_ptr<HttpConnection> self);
+  void LookForEnd();
   void SetDeadline(Phase phase, Millis timeout);
   std::string_view buffered() const { return {in_.data() + begin_, end_ - begin_}; }
   bool body_pending() const;
@@ -100,8 +100,7 @@ class HttpConnection final : public Exchange {
   Phase phase_ = Phase::kIdle;
   SteadyTime deadline_ = SteadyTime::max();  // of the present phase
   bool expired_ = false, stopped_ = false, gone_ = false;
-  std::uint64_t generation_ = 0;  // of the request, for the watch
-  std::uint64_t watched_ = 0;     // the generation that is watched
+  bool watched_ = false;  // this request has taken longer than a tick
 
   bool body_read_ = false;
   Answer answer_ = Answer::kNone;

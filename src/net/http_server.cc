@@ -145,7 +145,7 @@ Result<int> HttpServer::Start() {
 
 Task<Nothing> HttpServer::Core::Accept(Lane& lane, std::shared_ptr<Core> self) {
   while (!lane.host.draining) {
-    auto [error] = co_await lane.listener.async_wait(Socket::wait_read, kAwaitTuple);
+    auto [error] = co_await lane.listener.async_wait(asio::socket_base::wait_read, kAwaitTuple);
     if (error || lane.host.draining) break;
     TakeAll(lane);
   }
@@ -177,10 +177,7 @@ void HttpServer::Core::Adopt(Lane& lane, int fd, const sockaddr_storage& from) {
   const void* address = from.ss_family == AF_INET6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&from)->sin6_addr)
                                                    : &reinterpret_cast<const sockaddr_in*>(&from)->sin_addr;
   ::inet_ntop(from.ss_family, address, peer, sizeof peer);
-  Socket socket(lane.host.executor);
-  socket.assign(from.ss_family == AF_INET6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4(), fd);
-  socket.non_blocking(true);
-  auto connection = std::make_shared<HttpConnection>(lane.host, std::move(socket), peer);
+  auto connection = std::make_shared<HttpConnection>(lane.host, PolledSocket(lane.host.executor, fd), peer);
   auto place = lane.host.connections.insert(lane.host.connections.end(), connection);
   Spawn(
       lane.host.executor, connection->Run(),
@@ -208,7 +205,7 @@ Task<Nothing> HttpServer::Core::Ticks(Lane& lane, std::shared_ptr<Core> self) {
     if (error) break;
     lane.host.date = DateLine();
     SteadyTime now = std::chrono::steady_clock::now();
-    for (auto& connection : lane.host.connections) connection->Tick(connection, now);
+    for (auto& connection : lane.host.connections) connection->Tick(now);
   }
   co_return Nothing{};
 }

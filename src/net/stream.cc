@@ -69,14 +69,14 @@ Task<Nothing> Stream::Handshake() {
     Done done = TlsResult(result);
     if (done.need == Need::kNone)
       co_return Error(Code::kUnavailable, fmt::format("the TLS handshake failed: {}", TlsErrorText()), "tls_failed");
-    if (!co_await Wait(done.need)) co_return Error(Code::kCancelled, "the TLS handshake was cut short", "cancelled");
+    if (!co_await socket_.Wait(done.need)) co_return Error(Code::kCancelled, "the TLS handshake was cut short", "cancelled");
   }
 }
 
 Stream::Done Stream::TlsResult(int result) {
   switch (::SSL_get_error(ssl_.get(), result)) {
-    case SSL_ERROR_WANT_READ: return {0, Need::kRead, 0};
-    case SSL_ERROR_WANT_WRITE: return {0, Need::kWrite, 0};
+    case SSL_ERROR_WANT_READ: socket_.Exhausted(Need::kRead); return {0, Need::kRead, 0};
+    case SSL_ERROR_WANT_WRITE: socket_.Exhausted(Need::kWrite); return {0, Need::kWrite, 0};
     case SSL_ERROR_ZERO_RETURN: return {};
     case SSL_ERROR_SYSCALL: return {0, Need::kNone, errno ? errno : ECONNRESET};
     default: return {0, Need::kNone, EPROTO};
@@ -92,9 +92,16 @@ Stream::Done Stream::Read(char* to, std::size_t room) {
   }
   for (;;) {
     ssize_t got = ::recv(fd(), to, room, 0);
-    if (got >= 0) return {static_cast<std::size_t>(got), Need::kNone, 0};
+    if (got >= 0) {
+      // Fewer bytes than there was room for are all that had come (epoll(7), edge-triggered stream sockets).
+      if (static_cast<std::size_t>(got) < room) socket_.Exhausted(Need::kRead);
+      return {static_cast<std::size_t>(got), Need::kNone, 0};
+    }
     if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return {0, Need::kRead, 0};
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      socket_.Exhausted(Need::kRead);
+      return {0, Need::kRead, 0};
+    }
     return {0, Need::kNone, errno};
   }
 }
@@ -117,20 +124,17 @@ Stream::Done Stream::Write(std::span<const iovec> pieces) {
     ssize_t sent = ::sendmsg(fd(), &message, MSG_NOSIGNAL);
     if (sent >= 0) return {static_cast<std::size_t>(sent), Need::kNone, 0};
     if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return {0, Need::kWrite, 0};
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      socket_.Exhausted(Need::kWrite);
+      return {0, Need::kWrite, 0};
+    }
     return {0, Need::kNone, errno};
   }
 }
 
-Awaitable<bool> Stream::Wait(Need need) {
-  auto [error] = co_await socket_.async_wait(need == Need::kWrite ? Socket::wait_write : Socket::wait_read, kAwaitTuple);
-  co_return !error;
-}
-
 void Stream::Close() {
-  if (ssl_ && socket_.is_open()) ::SSL_shutdown(ssl_.get());
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  if (ssl_ && socket_.open()) ::SSL_shutdown(ssl_.get());
+  socket_.Close();
 }
 
 }  // namespace nereid::net

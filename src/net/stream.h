@@ -1,4 +1,4 @@
-// A connected socket, plain or TLS, read and written without blocking. The caller waits for readiness between tries.
+// A connected socket, plain or TLS, read and written without blocking. The caller waits for readiness when a try says so.
 #pragma once
 
 #include <sys/uio.h>
@@ -9,6 +9,7 @@
 
 #include <openssl/ssl.h>
 
+#include "net/polled_socket.h"
 #include "net/spawn.h"
 #include "net/task.h"
 
@@ -30,14 +31,13 @@ std::string TlsErrorText();
 
 class Stream {
  public:
-  enum class Need : std::uint8_t { kNone, kRead, kWrite };
   struct Done {
     std::size_t bytes = 0;    // 0 with Need::kNone and no error: the peer ended its side (reads only)
     Need need = Need::kNone;  // not done: wait for this
     int error = 0;            // errno, or EPROTO for TLS
   };
 
-  explicit Stream(Socket socket) : socket_(std::move(socket)) {}
+  explicit Stream(PolledSocket socket) : socket_(std::move(socket)) {}
   Stream(Stream&&) = default;
   Stream& operator=(Stream&&) = default;
 
@@ -48,19 +48,18 @@ class Stream {
 
   Done Read(char* to, std::size_t room);
   Done Write(std::span<const iovec> pieces);
-  // False when cancelled.
-  Awaitable<bool> Wait(Need need);
 
-  Socket& socket() { return socket_; }
-  int fd() { return socket_.native_handle(); }
+  PolledSocket& socket() { return socket_; }
+  const PolledSocket& socket() const { return socket_; }
+  int fd() const { return socket_.fd(); }
   bool tls() const { return ssl_ != nullptr; }
   void Close();
 
  private:
   Task<Nothing> Handshake();
-  Done TlsResult(int result);
+  Done TlsResult(int result);  // of a call that did not go through
 
-  Socket socket_;
+  PolledSocket socket_;
   SslPtr ssl_;
 };
 

@@ -18,7 +18,6 @@ using Awaitable = asio::awaitable<T, Executor>;
 // never as an exception; after it, further waits that are cancellable end at once too, unless inside net::Shielded.
 template <class T>
 using Task = Awaitable<Result<T>>;
-using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
 using Endpoint = asio::ip::tcp::endpoint;
 inline constexpr asio::use_awaitable_t<Executor> kAwait{};
 
