@@ -1,5 +1,7 @@
 #include "store/ledger_log.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -7,7 +9,7 @@
 namespace nereid::store {
 namespace {
 
-constexpr std::uint64_t kPrefaultRecords = 2048;  // half a megabyte ahead
+constexpr std::uint64_t kPrefaultMin = 64, kPrefaultMax = 16'384;  // records: 16 KiB to 4 MiB ahead
 
 bool SettlesSomething(std::uint8_t kind) {
   return kind == kSettleRecord || kind == kAdjustRecord;
@@ -49,7 +51,7 @@ Result<Nothing> LedgerLog::Recover() {
     TRY(std::unique_ptr<Segment> made, Segment::Create(folder_, end, segment_bytes_));
     current_ = std::move(made);
   }
-  next_ = synced_ = end;
+  next_ = synced_ = prepared_at_ = end;
   for (std::uint64_t at = end; at > begin; --at) {
     TRY(SlotState state, reader_.Read(at - 1, record));
     if (state != SlotState::kValid) continue;
@@ -120,7 +122,9 @@ Result<Nothing> LedgerLog::PrepareAhead() {
     current = current_;
     wanted = creating_ = !ahead_;
   }
-  if (current->Holds(next())) current->Prefault(next(), kPrefaultRecords);
+  // Twice what the last period took.
+  std::uint64_t at = next(), count = std::clamp((at - std::exchange(prepared_at_, at)) * 2, kPrefaultMin, kPrefaultMax);
+  if (current->Holds(at)) current->Prefault(at, count);
   if (!wanted) return Nothing{};
   Result<std::unique_ptr<Segment>> made = Segment::Create(folder_, current->end(), segment_bytes_);
   {

@@ -31,8 +31,9 @@ class LedgerLog {
   std::uint64_t synced() const { return synced_.load(std::memory_order_acquire); }
 
   // ---- the store thread only
-  Result<Nothing> PrepareAhead();  // allocates the segment after the current one
-  Result<Nothing> SealGroup();     // closes a group of the chain, when there is something to close
+  // Allocates the segment after the current one, and makes what the next period will store to writable. After Sync, best.
+  Result<Nothing> PrepareAhead();
+  Result<Nothing> SealGroup();  // closes a group of the chain, when there is something to close
   Result<Nothing> Sync();
 
  private:
@@ -45,10 +46,11 @@ class LedgerLog {
 
   const std::filesystem::path folder_;
   const std::uint64_t segment_bytes_;
-  std::uint64_t epoch_ = 1;       // set once
-  SegmentReader reader_;          // store thread only
-  std::uint64_t sealed_end_ = 0;  // store thread only: first record that no seal covers
-  Sha256Digest chain_{};          // store thread only: hash of the last seal
+  std::uint64_t epoch_ = 1;        // set once
+  SegmentReader reader_;           // store thread only
+  std::uint64_t prepared_at_ = 0;  // store thread only: next() at the last PrepareAhead
+  std::uint64_t sealed_end_ = 0;   // store thread only: first record that no seal covers
+  Sha256Digest chain_{};           // store thread only: hash of the last seal
 
   std::mutex mutex_;
   std::condition_variable created_;               // signalled when creating_ ends

@@ -114,8 +114,7 @@ net::Task<Nothing> Store::Synced(std::uint64_t offset) {
 }
 
 void Store::SyncTick() {
-  Result<Nothing> done = log_->PrepareAhead();
-  if (!done) Complain("ledger: no room ahead", done.error(), options_.clock.Steady(), complained_);
+  Result<Nothing> done = Nothing{};
   // Not with every group commit of the strict mode: a seal takes a record.
   if (SteadyTime now = options_.clock.Steady(); now - sealed_at_ >= kSyncPeriod) {
     sealed_at_ = now;
@@ -134,6 +133,10 @@ void Store::SyncTick() {
     waiters_.erase(waiting, waiters_.end());
   }
   for (SyncWaiter& waiter : ready) waiter.done(done);
+
+  // After the sync, which takes the right to write from the pages that it cleans.
+  done = log_->PrepareAhead();
+  if (!done) Complain("ledger: no room ahead", done.error(), options_.clock.Steady(), complained_);
 }
 
 void Store::ProjectTick() {
