@@ -1,7 +1,6 @@
 // A text request as the engine sees it: who asks, for which public model, until when, and the bytes that came.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,8 +52,8 @@ struct TextCall {
   Operation operation = Operation::kChatCompletions;
   Bytes raw;  // 64 readable bytes follow the end
   LocatedFields fields;
-  // protocol's parser, handed in by the front end; a target that needs a document calls it once. An error is the client's fault.
-  std::function<Result<TextRequest>()> parse;
+  // protocol's parser of `raw`, handed in by the front end, for a target that needs a document. An error is the client's fault.
+  Result<TextRequest> (*parse)(std::string_view raw) = nullptr;
 };
 
 struct Request {
@@ -66,7 +65,7 @@ struct Request {
   SteadyTime arrival{};
   WallTime arrival_wall{};
   Deadline deadline;
-  Cancellation cancellation;
+  Cancellation cancellation = Cancellation::Never();
 };
 
 }  // namespace nereid

@@ -23,25 +23,32 @@ struct Started {
   bool relayed = false;
   std::string content_type;                                  // relayed
   std::vector<std::pair<std::string, std::string>> headers;  // relayed: those that may pass on
-  std::optional<std::uint64_t> content_length;               // relayed, when known
 };
 struct TextDelta {
   int choice = 0;
   std::string_view text;
   std::optional<FinishReason> finish;  // on the choice's last delta
 };
-// In the client's dialect already: sent as they are, in one write. With a Started that gave a content_length this is the whole answer.
+// Of a stream, in the client's dialect already: sent as they are.
 struct RelayedBytes {
   std::span<const std::string_view> pieces;
 };
+// A provider's whole answer, in one write; the only event then. One with an error status is passed on and nothing to charge for.
+struct RelayedAnswer {
+  Started started;
+  TokenUsage usage;
+  UsageSource usage_source = UsageSource::kNone;
+  std::span<const std::string_view> pieces;
+  bool failed() const { return started.status < 200 || started.status >= 300; }
+};
 // Comes once, before the last bytes leave: the engine settles on it, so that no client sees the end of an answer that has no ledger row.
-// A rendered answer ends with it; of a relayed one the last RelayedBytes follow.
+// A rendered answer ends with it; of a relayed stream the last RelayedBytes follow.
 struct Finished {
   TokenUsage usage;
   UsageSource usage_source = UsageSource::kTokenizer;
 };
 
-using ResponseEvent = std::variant<Started, TextDelta, RelayedBytes, Finished>;
+using ResponseEvent = std::variant<Started, TextDelta, RelayedBytes, Finished, RelayedAnswer>;
 
 // Writes an answer to the client. Awaiting Write is the back-pressure. On the request's io thread only.
 class ResponseSink {

@@ -14,11 +14,14 @@ namespace nereid {
 class Cancellation {
  public:
   Cancellation() : state_(std::make_shared<State>()) {}
+  // One that cannot be cancelled, and takes no memory.
+  static Cancellation Never() { return Cancellation(nullptr); }
 
-  bool cancelled() const { return state_->cancelled.load(std::memory_order_acquire); }
+  bool cancelled() const { return state_ && state_->cancelled.load(std::memory_order_acquire); }
 
   // Sets the flag and runs the callbacks on this thread, once.
   void Cancel() {
+    if (!state_) return;
     std::vector<std::function<void()>> callbacks;
     {
       std::lock_guard lock(state_->mutex);
@@ -31,6 +34,7 @@ class Cancellation {
   // Runs `callback` when cancelled (at once when it already is), on the cancelling thread. Must not block; captures must be weak
   // or shared, since there is no way to take a callback back.
   void OnCancel(std::function<void()> callback) {
+    if (!state_) return;
     {
       std::lock_guard lock(state_->mutex);
       if (!cancelled()) {
@@ -47,6 +51,7 @@ class Cancellation {
     std::mutex mutex;
     std::vector<std::function<void()>> callbacks;  // guarded by mutex
   };
+  explicit Cancellation(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };
 

@@ -21,16 +21,21 @@ std::mt19937_64& ThreadRandom() {
 
 }  // namespace
 
-std::string RequestId::ToString() const {
+std::array<char, 36> RequestId::Digits() const {
   static constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(36);
+  std::array<char, 36> text;
+  char* to = text.data();
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += kHex[bytes[i] >> 4];
-    text += kHex[bytes[i] & 15];
+    if (i == 4 || i == 6 || i == 8 || i == 10) *to++ = '-';
+    *to++ = kHex[bytes[i] >> 4];
+    *to++ = kHex[bytes[i] & 15];
   }
   return text;
+}
+
+std::string RequestId::ToString() const {
+  std::array<char, 36> text = Digits();
+  return {text.data(), text.size()};
 }
 
 RequestId NewRequestId(WallTime now) {

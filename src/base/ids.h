@@ -13,7 +13,8 @@ namespace nereid {
 struct RequestId {
   std::array<std::uint8_t, 16> bytes{};
 
-  std::string ToString() const;  // 8-4-4-4-12 lower-case hex
+  std::array<char, 36> Digits() const;  // 8-4-4-4-12 lower-case hex
+  std::string ToString() const;         // the same
   friend auto operator<=>(const RequestId&, const RequestId&) = default;
 };
 

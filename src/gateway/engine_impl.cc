@@ -19,12 +19,15 @@ class SettlingSink final : public ResponseSink {
 
   net::Task<Nothing> Write(const ResponseEvent& event) override {
     if (const auto* started = std::get_if<Started>(&event)) status_ = started->status;
-    if (const auto* finished = std::get_if<Finished>(&event)) {
-      CO_TRY_DO(co_await Settle(Outcome{finished->usage, finished->usage_source, std::nullopt, status_}));
+    if (const auto* finished = std::get_if<Finished>(&event)) return SettleThenWrite(event, finished->usage, finished->usage_source);
+    if (const auto* whole = std::get_if<RelayedAnswer>(&event)) {
+      status_ = whole->started.status;
+      if (!whole->failed()) return SettleThenWrite(event, whole->usage, whole->usage_source);
     }
-    co_return co_await sink_.Write(event);
+    return sink_.Write(event);
   }
   bool started() const override { return sink_.started(); }
+  bool settled() const { return settled_; }
 
   void SetTarget(const Target& target) { target_ = &target; }
 
@@ -41,6 +44,11 @@ class SettlingSink final : public ResponseSink {
   }
 
  private:
+  net::Task<Nothing> SettleThenWrite(const ResponseEvent& event, TokenUsage usage, UsageSource source) {
+    CO_TRY_DO(co_await Settle(Outcome{usage, source, std::nullopt, status_}));
+    co_return co_await sink_.Write(event);
+  }
+
   ResponseSink& sink_;
   Accounts& accounts_;
   const Reservation& held_;
@@ -86,7 +94,8 @@ net::Task<Nothing> EngineImpl::Handle(Request& request, ResponseSink& sink) {
   }
   auto failure = outcome.failure;
   // On failure and on disconnect too: a stream cut after 900 tokens still costs 900 tokens.
-  auto settled = co_await net::Shielded(settling.Settle(std::move(outcome)));
+  Result<Nothing> settled = Nothing{};
+  if (!settling.settled()) settled = co_await net::Shielded(settling.Settle(std::move(outcome)));
   if (!settled)
     LOG_ERROR("settlement of request {} could not be written; the next start settles it as an estimate: {}", request.request_id.ToString(),
               settled.error().message);

@@ -15,8 +15,10 @@ std::string ResponseTimeMs(const net::Exchange& exchange, SteadyTime now) {
 }
 
 void AddOpenAiHeaders(const net::Exchange& exchange, net::ResponseHead& head, std::string_view request_id) {
-  head.headers.emplace_back("X-Response-Time", ResponseTimeMs(exchange, SystemClock().Steady()));
-  head.headers.emplace_back("x-request-id", request_id.empty() ? NewRequestId(SystemClock().Wall()).ToString() : std::string(request_id));
+  head.headers.Add("X-Response-Time", ResponseTimeMs(exchange, SystemClock().Steady()));
+  if (!request_id.empty()) return head.headers.Add("x-request-id", request_id);
+  std::array<char, 36> made = NewRequestId(SystemClock().Wall()).Digits();
+  head.headers.Add("x-request-id", {made.data(), made.size()});
 }
 
 net::Task<Nothing> RespondJson(net::Exchange& exchange, int status, std::string body, std::string request_id) {

@@ -53,7 +53,7 @@ net::Task<Outcome> LocalTarget::Run(const TargetRequest& target, ResponseSink& s
         {},
         UsageSource::kNone,
         Status{Code::kInvalidArgument, fmt::format("the model '{}' does not generate text", model_.name), "not_a_text_model"}};
-  auto parsed = request.call.parse();
+  auto parsed = request.call.parse(request.call.raw.view());
   if (!parsed) co_return Outcome{{}, UsageSource::kNone, parsed.error()};
   TextRequest text = *std::move(parsed);
   text.request_id = request.request_id;

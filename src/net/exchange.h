@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,11 +32,28 @@ struct Body {
   std::string_view view() const { return {data, size}; }
 };
 
+// Header lines as they leave: "Name: value" CR LF each.
+class HeaderLines {
+ public:
+  HeaderLines() = default;
+  HeaderLines(std::initializer_list<HeaderField> fields) {
+    for (const HeaderField& field : fields) Add(field.name, field.value);
+  }
+  // Neither may hold CR or LF.
+  void Add(std::string_view name, std::string_view value) {
+    if (text_.empty()) text_.reserve(192);
+    text_.append(name).append(": ").append(value).append("\r\n");
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
 struct ResponseHead {
   int status = 200;
   std::string content_type;  // empty: no Content-Type
-  std::vector<std::pair<std::string, std::string>>
-      headers;  // others; Content-Length, Transfer-Encoding, Connection and Date are the connection's
+  HeaderLines headers;       // others; Content-Length, Transfer-Encoding, Connection and Date are the connection's
 };
 
 // The handler owns the exchange for the length of its task. All members on the connection's io thread only.

@@ -68,7 +68,7 @@ struct HttpClient::Lane {
   Executor executor;
   Timer tick;
   bool ticking = false, stopped = false;
-  std::list<ClientConnection*> active;
+  std::vector<ClientConnection*> active;  // each knows its place
   std::unordered_map<const Origin*, std::vector<std::unique_ptr<ClientConnection>>> idle;
 
   void StartTicks();
@@ -85,13 +85,16 @@ class ClientConnection {
   }
 
   void Join() {
-    place_ = lane_.active.insert(lane_.active.end(), this);
+    place_ = lane_.active.size();
+    lane_.active.push_back(this);
     joined_ = true;
     expired_ = false;
   }
   void Leave() {
-    if (joined_) lane_.active.erase(place_);
-    joined_ = false;
+    if (!std::exchange(joined_, false)) return;
+    lane_.active.back()->place_ = place_;
+    lane_.active[place_] = lane_.active.back();
+    lane_.active.pop_back();
   }
 
   // An idle connection that the peer has closed, or spoke on, is of no use.
@@ -106,9 +109,10 @@ class ClientConnection {
     return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   }
 
-  Task<Nothing> SendAll(std::span<const std::string_view> pieces, Deadline deadline, bool& sent);
-  Task<Nothing> ReadHead(Deadline deadline);
+  // Sends a request and reads the head of its answer.
+  Task<Nothing> Ask(std::span<const std::string_view> pieces, Deadline deadline, bool& sent);
   Task<std::string_view> NextPiece();
+  std::string_view Received();
   void Tick(SteadyTime now) {
     if (now < deadline_) return;
     expired_ = true;
@@ -125,24 +129,21 @@ class ClientConnection {
 
  private:
   friend class HttpClient;
-  Awaitable<bool> Wait(Need need, Millis timeout) {
-    deadline_ = std::min(std::chrono::steady_clock::now() + timeout, whole_.at());
-    bool ready = co_await stream_.socket().Wait(need);
-    deadline_ = SteadyTime::max();
-    co_return ready;
-  }
+  // The next wait ends then, by Tick.
+  void StartWait(Millis timeout) { deadline_ = std::min(std::chrono::steady_clock::now() + timeout, whole_.at()); }
   std::unexpected<Status> Interrupted(std::string_view doing) const {
     if (expired_)
       return Error(Code::kDeadlineExceeded, fmt::format("{} did not answer in time ({})", origin_->Text(), doing), "timeout",
                    std::string(doing));
     return Error(Code::kCancelled, "the request was cancelled", "cancelled");
   }
+  Task<Nothing> ReadHead();
   Task<std::size_t> Receive(Millis timeout, std::string_view doing);
 
   HttpClient::Lane& lane_;
   const Origin* origin_;
   Stream stream_;
-  std::list<ClientConnection*>::iterator place_;
+  std::size_t place_ = 0;  // in lane_.active
   bool joined_ = false, expired_ = false;
   SteadyTime deadline_ = SteadyTime::max();
   Deadline whole_;
@@ -264,8 +265,7 @@ Task<UpstreamAnswer> HttpClient::Send(const Origin& origin, std::span<const std:
     } else {
       CO_TRY(connection, co_await Connect(lane, origin, deadline));
     }
-    auto done = co_await connection->SendAll(pieces, deadline, told);
-    if (done) done = co_await connection->ReadHead(deadline);
+    auto done = co_await connection->Ask(pieces, deadline, told);
     if (done) co_return UpstreamAnswer(std::move(connection));
     // A kept connection may have been closed by the peer at the same moment: one more try, on a fresh one.
     if (reuse && !connection->answered() && done.error().reason == "reset") continue;
@@ -274,7 +274,7 @@ Task<UpstreamAnswer> HttpClient::Send(const Origin& origin, std::span<const std:
   co_return Broken(origin, "no connection", "connect_failed");
 }
 
-Task<Nothing> ClientConnection::SendAll(std::span<const std::string_view> pieces, Deadline deadline, bool& sent) {
+Task<Nothing> ClientConnection::Ask(std::span<const std::string_view> pieces, Deadline deadline, bool& sent) {
   whole_ = deadline;
   ended_ = answered_ = until_close_ = false;
   begin_ = end_ = 0;
@@ -283,33 +283,21 @@ Task<Nothing> ClientConnection::SendAll(std::span<const std::string_view> pieces
   std::size_t count = 0;
   for (std::string_view piece : pieces) few[count++] = {const_cast<char*>(piece.data()), piece.size()};
   std::span<iovec> left(few, count);
-  while (!left.empty()) {
-    if (left.front().iov_len == 0) {
-      left = left.subspan(1);
-      continue;
-    }
-    auto done = stream_.Write(left);
-    if (done.need != Need::kNone) {
-      if (!co_await Wait(done.need, origin_->between_bytes_timeout)) co_return Interrupted("taking the request");
-      continue;
-    }
-    if (done.bytes == 0) {
+  for (;;) {
+    auto done = stream_.WriteAll(left);
+    sent = sent || done.bytes > 0;
+    if (left.empty() && done.error == 0) break;
+    if (done.need == Need::kNone) {
       // A peer may answer before it has read everything: what it said is worth reading.
-      if (sent) co_return Nothing{};
+      if (sent) break;
       co_return Broken(*origin_, "the connection was reset while the request was sent", "reset");
     }
-    sent = true;
-    std::size_t bytes = done.bytes;
-    while (!left.empty() && bytes >= left.front().iov_len) {
-      bytes -= left.front().iov_len;
-      left = left.subspan(1);
-    }
-    if (!left.empty()) {
-      left.front().iov_base = static_cast<char*>(left.front().iov_base) + bytes;
-      left.front().iov_len -= bytes;
-    }
+    StartWait(origin_->between_bytes_timeout);
+    bool ready = co_await stream_.socket().Wait(done.need);
+    deadline_ = SteadyTime::max();
+    if (!ready) co_return Interrupted("taking the request");
   }
-  co_return Nothing{};
+  co_return co_await ReadHead();
 }
 
 Task<std::size_t> ClientConnection::Receive(Millis timeout, std::string_view doing) {
@@ -318,7 +306,10 @@ Task<std::size_t> ClientConnection::Receive(Millis timeout, std::string_view doi
     Stream::Done done = first && !stream_.socket().Ready(Need::kRead) ? Stream::Done{0, Need::kRead, 0}
                                                                       : stream_.Read(in_.data() + end_, in_.size() - end_);
     if (done.need != Need::kNone) {
-      if (!co_await Wait(done.need, timeout)) co_return Interrupted(doing);
+      StartWait(timeout);
+      bool ready = co_await stream_.socket().Wait(done.need);
+      deadline_ = SteadyTime::max();
+      if (!ready) co_return Interrupted(doing);
       continue;
     }
     if (done.error != 0)
@@ -328,7 +319,7 @@ Task<std::size_t> ClientConnection::Receive(Millis timeout, std::string_view doi
   }
 }
 
-Task<Nothing> ClientConnection::ReadHead(Deadline) {
+Task<Nothing> ClientConnection::ReadHead() {
   std::size_t scanned = 0;
   for (;;) {
     std::size_t size = end_ > begin_ ? FindHeadEnd({in_.data() + begin_, end_ - begin_}, scanned) : 0;
@@ -396,6 +387,15 @@ Task<std::string_view> ClientConnection::NextPiece() {
   co_return std::string_view();
 }
 
+std::string_view ClientConnection::Received() {
+  if (!head_.content_length || head_.chunked || ended_ || end_ - begin_ < left_) return {};
+  std::string_view whole(in_.data() + begin_, static_cast<std::size_t>(left_));
+  begin_ += whole.size();
+  left_ = 0;
+  ended_ = true;
+  return whole;
+}
+
 UpstreamAnswer::UpstreamAnswer(std::unique_ptr<ClientConnection> connection) : connection_(std::move(connection)) {}
 UpstreamAnswer::UpstreamAnswer(UpstreamAnswer&& other) noexcept = default;
 UpstreamAnswer& UpstreamAnswer::operator=(UpstreamAnswer&& other) noexcept = default;
@@ -416,6 +416,10 @@ const UpstreamHead& UpstreamAnswer::head() const {
 
 Task<std::string_view> UpstreamAnswer::Next() {
   return connection_->NextPiece();
+}
+
+std::string_view UpstreamAnswer::Received() {
+  return connection_->Received();
 }
 
 Task<std::string_view> UpstreamAnswer::ReadAll(std::string& storage, std::size_t limit) {

@@ -53,6 +53,8 @@ class UpstreamAnswer {
   // The next piece of the body, chunks taken apart; empty at its proper end. Valid until the next call.
   // kBadGateway "cut" when the peer ended early, "reset"; kDeadlineExceeded "timeout".
   Task<std::string_view> Next();
+  // The whole body when all of it came with the head and its length was told, else empty. Then Next gives nothing more.
+  std::string_view Received();
   // The whole body, at most `limit` bytes (kBadGateway "too_large").
   Task<std::string_view> ReadAll(std::string& storage, std::size_t limit);
 

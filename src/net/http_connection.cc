@@ -258,6 +258,10 @@ Task<Body> HttpConnection::ReadBody(std::uint64_t limit) {
       keep_alive_ = false;  // the framing is lost
       co_return std::unexpected(std::move(read).error());
     }
+  } else if (length > 0 && length <= end_ - begin_) {
+    CO_TRY_DO(buffer.Reserve(static_cast<std::size_t>(length)));
+    CO_TRY_DO(buffer.Append(buffered().substr(0, static_cast<std::size_t>(length))));
+    begin_ += static_cast<std::size_t>(length);
   } else if (length > 0) {
     CO_TRY_DO(co_await ReadLength(buffer, length));
   }
@@ -270,38 +274,21 @@ Task<Body> HttpConnection::ReadBody(std::uint64_t limit) {
 
 Task<Nothing> HttpConnection::Send(std::span<iovec> pieces) {
   Phase before = phase_;
-  while (!pieces.empty()) {
-    if (pieces.front().iov_len == 0) {
-      pieces = pieces.subspan(1);
-      continue;
-    }
-    auto done = stream_.Write(pieces);
+  for (;;) {
+    auto done = stream_.WriteAll(pieces);
+    if (done.need == Need::kNone && done.error == 0) co_return Nothing{};
+    bool ready = false;
     if (done.need != Need::kNone) {
       SetDeadline(Phase::kWriting, host_.options.write_timeout);
-      bool ready = co_await stream_.socket().Wait(done.need);
+      ready = co_await stream_.socket().Wait(done.need);
       phase_ = before;
       deadline_ = SteadyTime::max();
-      if (!ready) {
-        gone_ = true;
-        co_return Gone();
-      }
-      continue;
     }
-    if (done.bytes == 0) {
+    if (!ready) {
       gone_ = true;
       co_return Gone();
     }
-    std::size_t sent = done.bytes;
-    while (!pieces.empty() && sent >= pieces.front().iov_len) {
-      sent -= pieces.front().iov_len;
-      pieces = pieces.subspan(1);
-    }
-    if (!pieces.empty()) {
-      pieces.front().iov_base = static_cast<char*>(pieces.front().iov_base) + sent;
-      pieces.front().iov_len -= sent;
-    }
   }
-  co_return Nothing{};
 }
 
 void HttpConnection::RenderHead(const ResponseHead& head, std::optional<std::uint64_t> content_length) {
@@ -323,12 +310,7 @@ void HttpConnection::RenderHead(const ResponseHead& head, std::optional<std::uin
     out_ += head.content_type;
     out_ += "\r\n";
   }
-  for (const auto& [name, value] : head.headers) {
-    out_ += name;
-    out_ += ": ";
-    out_ += value;
-    out_ += "\r\n";
-  }
+  out_ += head.headers.text();
   if (content_length && !bodiless) {
     out_ += "Content-Length: ";
     AppendNumber(out_, *content_length);
@@ -361,7 +343,10 @@ Task<Nothing> HttpConnection::Respond(ResponseHead head, std::span<const std::st
   if (!no_body_) {
     for (std::string_view piece : pieces) vectors[count++] = {const_cast<char*>(piece.data()), piece.size()};
   }
-  co_return co_await Send({vectors, count});
+  std::span<iovec> left(vectors, count);
+  // Mostly the kernel takes all of it at once.
+  if (auto done = stream_.WriteAll(left); left.empty() && done.error == 0) co_return Nothing{};
+  co_return co_await Send(left);
 }
 
 void HttpConnection::Start(ResponseHead head, std::optional<std::uint64_t> content_length) {

@@ -132,6 +132,33 @@ Stream::Done Stream::Write(std::span<const iovec> pieces) {
   }
 }
 
+Stream::Done Stream::WriteAll(std::span<iovec>& pieces) {
+  Done all;
+  while (!pieces.empty()) {
+    if (pieces.front().iov_len == 0) {
+      pieces = pieces.subspan(1);
+      continue;
+    }
+    Done done = Write(pieces);
+    if (done.need != Need::kNone || done.bytes == 0) {
+      all.need = done.need;
+      all.error = done.need != Need::kNone ? 0 : done.error != 0 ? done.error : ECONNRESET;
+      return all;
+    }
+    all.bytes += done.bytes;
+    std::size_t sent = done.bytes;
+    while (!pieces.empty() && sent >= pieces.front().iov_len) {
+      sent -= pieces.front().iov_len;
+      pieces = pieces.subspan(1);
+    }
+    if (sent > 0) {
+      pieces.front().iov_base = static_cast<char*>(pieces.front().iov_base) + sent;
+      pieces.front().iov_len -= sent;
+    }
+  }
+  return all;
+}
+
 void Stream::Close() {
   if (ssl_ && socket_.open()) ::SSL_shutdown(ssl_.get());
   socket_.Close();

@@ -48,6 +48,8 @@ class Stream {
 
   Done Read(char* to, std::size_t room);
   Done Write(std::span<const iovec> pieces);
+  // Writes until `pieces`, which moves on, is empty: then the need is kNone and the error 0. `bytes` is the sum.
+  Done WriteAll(std::span<iovec>& pieces);
 
   PolledSocket& socket() { return socket_; }
   const PolledSocket& socket() const { return socket_; }

@@ -136,7 +136,7 @@ net::Task<Outcome> OpenAiTarget::Run(const TargetRequest& target, ResponseSink& 
                             "bad_response", ""},
                      target, answered.status < 400);
 
-  Started started{std::string(target.public_model), answered.status, true, std::string(type), {}, std::nullopt};
+  Started started{std::string(target.public_model), answered.status, true, std::string(type), {}};
   for (const net::HeaderField& field : answered.headers) {
     if (MayPass(field.name)) started.headers.emplace_back(field.name, field.value);
   }
@@ -146,7 +146,8 @@ net::Task<Outcome> OpenAiTarget::Run(const TargetRequest& target, ResponseSink& 
 
 net::Task<Outcome> OpenAiTarget::RelayWhole(net::UpstreamAnswer& answer, Started started, const TargetRequest& target, ResponseSink& sink) {
   std::string storage;
-  auto body = co_await answer.ReadAll(storage, provider_->response_bytes_max);
+  Result<std::string_view> body = answer.Received();
+  if (body->empty()) body = co_await answer.ReadAll(storage, provider_->response_bytes_max);
   if (!body) co_return Failed(std::move(body).error(), target, true);
   auto scanned = openai::Scan(*body);
   if (!scanned) co_return Failed(Status{Code::kBadGateway, "its answer is not a JSON object", "bad_response", ""}, target, true);
@@ -170,14 +171,9 @@ net::Task<Outcome> OpenAiTarget::RelayWhole(net::UpstreamAnswer& answer, Started
     pieces[2] = body->substr(scanned->model_end);
     count = 3;
   }
-  std::uint64_t total = 0;
-  for (std::size_t i = 0; i < count; ++i) total += pieces[i].size();
-  started.content_length = total;
   int status = started.status;
-  auto written = co_await sink.Write(std::move(started));
-  // An error of the provider is passed on as it is, and is nothing to charge for.
-  if (written && !failed) written = co_await sink.Write(Finished{outcome.usage, outcome.usage_source});
-  if (written) written = co_await sink.Write(RelayedBytes{std::span<const std::string_view>(pieces, count)});
+  RelayedAnswer whole{std::move(started), outcome.usage, outcome.usage_source, std::span<const std::string_view>(pieces, count)};
+  auto written = co_await sink.Write(std::move(whole));
   if (!written) outcome.failure = std::move(written).error();
   else if (failed)
     outcome.failure =

@@ -126,7 +126,7 @@ class Mock {
     }
     if (fault == "500" || fault == "429") {
       net::ResponseHead head{fault == "500" ? 500 : 429, "application/json", {}};
-      if (fault == "429") head.headers.emplace_back("Retry-After", "7");
+      if (fault == "429") head.headers.Add("Retry-After", "7");
       co_await exchange.Respond(std::move(head),
                                 R"({"error":{"message":"the mock was told to fail","type":"server_error","param":null,"code":null}})");
       co_return true;

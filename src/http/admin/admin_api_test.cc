@@ -88,7 +88,9 @@ class AdminApiTest : public ::testing::Test {
     net::Spawn(context.get_executor(), routes_.Serve(exchange), [](Result<Nothing>) {});
     context.run();
     Answer answer{exchange.head.status, exchange.answer, "", ""};
-    for (const auto& [name, value] : exchange.head.headers) {
+    std::istringstream lines(exchange.head.headers.text());
+    for (std::string line; std::getline(lines, line);) {
+      std::string name = line.substr(0, line.find(": ")), value = line.substr(line.find(": ") + 2, line.find('\r') - name.size() - 2);
       if (name == "X-Response-Time") answer.response_time = value;
       if (name == "x-request-id") answer.request_id = value;
     }

@@ -85,9 +85,7 @@ net::Task<Nothing> V1Api::Complete(Call& call, Operation operation) {
   request.call.operation = operation;
   request.call.raw = Bytes(body.owner, body.data, body.size);
   CO_TRY(request.call.fields, openai::Locate(body.view()));
-  request.call.parse = [view = body.view(), operation] {
-    return operation == Operation::kChatCompletions ? openai::ParseChatRequest(view) : openai::ParseCompletionRequest(view);
-  };
+  request.call.parse = operation == Operation::kChatCompletions ? &openai::ParseChatRequest : &openai::ParseCompletionRequest;
   request.arrival = exchange.arrival();
   request.arrival_wall = SystemClock().Wall();
   request.request_id = NewRequestId(request.arrival_wall);

@@ -5,23 +5,32 @@
 
 namespace nereid::http {
 
-net::ResponseHead WireSink::Head() const {
-  net::ResponseHead head{started_.status, started_.content_type, started_.headers};
+net::ResponseHead WireSink::Head(const Started& started) const {
+  net::ResponseHead head{started.status, started.content_type, {}};
+  for (const auto& [name, value] : started.headers) head.headers.Add(name, value);
   if (head.content_type.empty()) head.content_type = request_.call.fields.stream ? "text/event-stream; charset=utf-8" : "application/json";
   if (head.content_type.starts_with("text/event-stream")) {
-    head.headers.emplace_back("Cache-Control", "no-cache");
-    head.headers.emplace_back("X-Accel-Buffering", "no");
+    head.headers.Add("Cache-Control", "no-cache");
+    head.headers.Add("X-Accel-Buffering", "no");
   }
-  AddOpenAiHeaders(exchange_, head, request_.request_id.ToString());
+  std::array<char, 36> id = request_.request_id.Digits();
+  AddOpenAiHeaders(exchange_, head, {id.data(), id.size()});
   return head;
 }
 
-net::Task<Nothing> WireSink::Begin(std::optional<std::uint64_t> content_length) {
-  if (!std::exchange(begun_, true)) exchange_.Start(Head(), content_length);
-  co_return Nothing{};
+void WireSink::Begin() {
+  if (!std::exchange(begun_, true)) exchange_.Start(Head(started_));
 }
 
 net::Task<Nothing> WireSink::Write(const ResponseEvent& event) {
+  if (const auto* whole = std::get_if<RelayedAnswer>(&event)) {
+    whole_ = begun_ = true;
+    return exchange_.Respond(Head(whole->started), whole->pieces);
+  }
+  return WritePart(event);
+}
+
+net::Task<Nothing> WireSink::WritePart(const ResponseEvent& event) {
   if (const auto* started = std::get_if<Started>(&event)) {
     started_ = *started;
     if (!started_.relayed) {
@@ -33,11 +42,7 @@ net::Task<Nothing> WireSink::Write(const ResponseEvent& event) {
     co_return Nothing{};
   }
   if (const auto* relayed = std::get_if<RelayedBytes>(&event)) {
-    if (started_.content_length) {
-      whole_ = begun_ = true;
-      co_return co_await exchange_.Respond(Head(), relayed->pieces);
-    }
-    CO_TRY_DO(co_await Begin(std::nullopt));
+    Begin();
     for (std::string_view piece : relayed->pieces) CO_TRY_DO(co_await exchange_.Write(piece));
     co_return Nothing{};
   }
@@ -53,15 +58,15 @@ net::Task<Nothing> WireSink::Write(const ResponseEvent& event) {
   if (text.empty()) co_return Nothing{};
   if (!request_.call.fields.stream && last) {
     whole_ = begun_ = true;
-    co_return co_await exchange_.Respond(Head(), text);
+    co_return co_await exchange_.Respond(Head(started_), text);
   }
-  CO_TRY_DO(co_await Begin(std::nullopt));
+  Begin();
   co_return co_await exchange_.Write(text);
 }
 
 net::Task<Nothing> WireSink::Close() {
   if (whole_) co_return Nothing{};
-  CO_TRY_DO(co_await Begin(std::nullopt));
+  Begin();
   co_return co_await exchange_.Finish();
 }
 

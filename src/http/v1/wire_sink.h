@@ -25,8 +25,9 @@ class WireSink final : public ResponseSink {
   net::Task<Nothing> Break(const Status& failure);
 
  private:
-  net::Task<Nothing> Begin(std::optional<std::uint64_t> content_length);
-  net::ResponseHead Head() const;
+  net::Task<Nothing> WritePart(const ResponseEvent& event);
+  void Begin();
+  net::ResponseHead Head(const Started& started) const;
 
   net::Exchange& exchange_;
   const Request& request_;

@@ -20,8 +20,11 @@ class FakeExchange final : public net::Exchange {
   int writes = 0;
 
   std::string_view Sent(std::string_view name) const {
-    for (const auto& [key, value] : answered.headers) {
-      if (net::EqualsIgnoreCase(key, name)) return value;
+    std::string_view lines = answered.headers.text();
+    while (!lines.empty()) {
+      std::size_t end = lines.find("\r\n"), colon = lines.find(": ");
+      if (net::EqualsIgnoreCase(lines.substr(0, colon), name)) return lines.substr(colon + 2, end - colon - 2);
+      lines.remove_prefix(end + 2);
     }
     return {};
   }

@@ -48,8 +48,8 @@ net::Task<Nothing> RespondJson200(net::Exchange& exchange, std::string json) {
 
 net::Task<Nothing> RespondKServeError(net::Exchange& exchange, const Status& status, std::string_view content_type) {
   net::ResponseHead head{protocol::WireErrorOf(status).kserve_http, std::string(content_type), {}};
-  if (status.reason == "content_encoding") head.headers.emplace_back("Accept-Encoding", "gzip, deflate");
-  if (head.status == 401) head.headers.emplace_back("WWW-Authenticate", "Bearer");
+  if (status.reason == "content_encoding") head.headers.Add("Accept-Encoding", "gzip, deflate");
+  if (head.status == 401) head.headers.Add("WWW-Authenticate", "Bearer");
   co_return co_await exchange.Respond(std::move(head), protocol::KServeErrorBody(status.message));
 }
 

@@ -66,13 +66,13 @@ void Fill(InferRequest& request, net::Exchange& exchange, ModelRef model) {
 
 net::Task<Nothing> RespondInfer(net::Exchange& exchange, kserve::RenderedInfer rendered) {
   net::ResponseHead head{200, rendered.has_binary ? "application/octet-stream" : "application/json", {}};
-  if (rendered.has_binary) head.headers.emplace_back("Inference-Header-Content-Length", std::to_string(rendered.json.size()));
+  if (rendered.has_binary) head.headers.Add("Inference-Header-Content-Length", std::to_string(rendered.json.size()));
   std::vector<std::string_view> pieces{rendered.json};
   for (const Bytes& bytes : rendered.binary) pieces.push_back(bytes.view());
   net::Encoding encoding = net::ChooseEncoding(exchange.Header("accept-encoding").value_or(""));
   if (encoding == net::Encoding::kIdentity) co_return co_await exchange.Respond(std::move(head), std::span<const std::string_view>(pieces));
   std::string packed = net::Deflate(encoding, pieces);
-  head.headers.emplace_back("Content-Encoding", net::EncodingName(encoding));
+  head.headers.Add("Content-Encoding", net::EncodingName(encoding));
   co_return co_await exchange.Respond(std::move(head), packed);
 }
 
