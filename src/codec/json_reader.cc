@@ -103,7 +103,7 @@ bool Reader::EnterArray() {
   return true;
 }
 
-bool Reader::NextMember(std::string& key) {
+bool Reader::AtMember() {
   if (!ok()) return false;
   SkipSpace();
   if (std::exchange(first_, false)) {
@@ -122,8 +122,14 @@ bool Reader::NextMember(std::string& key) {
   } else {
     return Fail("Missing a comma or } after an object member.");
   }
-  if (at_ == end_ || *at_ != '"') return Fail("Missing a name for object member.");
-  if (!ReadString(key)) return false;
+  return (at_ < end_ && *at_ == '"') || Fail("Missing a name for object member.");
+}
+
+bool Reader::NextMember(std::string& key) {
+  return AtMember() && ReadString(key) && PastColon();
+}
+
+bool Reader::PastColon() {
   SkipSpace();
   if (at_ == end_ || *at_ != ':') return Fail("Missing a colon after a name of object member.");
   ++at_;
@@ -317,7 +323,7 @@ bool Reader::SkipScalar() {
 
 // Without recursion: Check looks at values of any depth.
 bool Reader::Skip() {
-  std::string open, key;  // what was entered: '{' and '['
+  std::string open;  // what was entered: '{' and '['
   for (;;) {
     Type type = Peek();
     if (type == Type::kObject || type == Type::kArray) {
@@ -326,7 +332,7 @@ bool Reader::Skip() {
     } else if (!SkipScalar()) {
       return false;
     }
-    while (!open.empty() && !(open.back() == '{' ? NextMember(key) : NextElement())) {
+    while (!open.empty() && !(open.back() == '{' ? AtMember() && SkipString() && PastColon() : NextElement())) {
       if (!ok()) return false;
       open.pop_back();
     }

@@ -63,6 +63,8 @@ class Reader {
   bool Literal(std::string_view word);
   bool Hex4(unsigned& out);
   bool Deeper();
+  bool AtMember();   // at the name of the next member
+  bool PastColon();  // after a member's name
   bool SkipNumber();
   bool SkipScalar();
   bool SkipString();
