@@ -122,8 +122,8 @@ Result<Nothing> LedgerLog::PrepareAhead() {
     current = current_;
     wanted = creating_ = !ahead_;
   }
-  // Twice what the last period took.
-  std::uint64_t at = next(), count = std::clamp((at - std::exchange(prepared_at_, at)) * 2, kPrefaultMin, kPrefaultMax);
+  // A little more than what the last period took.
+  std::uint64_t at = next(), count = std::clamp((at - std::exchange(prepared_at_, at)) * 9 / 8, kPrefaultMin, kPrefaultMax);
   if (current->Holds(at)) current->Prefault(at, count);
   if (!wanted) return Nothing{};
   Result<std::unique_ptr<Segment>> made = Segment::Create(folder_, current->end(), segment_bytes_);
@@ -164,6 +164,7 @@ Result<Nothing> LedgerLog::Sync() {
     dirty.push_back(current_);
   }
   for (std::size_t i = 0; i < dirty.size(); ++i) {
+    dirty[i]->ReleasePages();
     if (Result<Nothing> done = dirty[i]->Sync(); !done) {
       std::lock_guard lock(mutex_);
       filled_.insert(filled_.begin(), dirty.begin() + static_cast<std::ptrdiff_t>(i), dirty.end() - 1);

@@ -32,11 +32,13 @@ class Segment {
   // `sequence` must be held. Stores of different sequences may run at once.
   void Store(const Record& record);
   SlotState Read(std::uint64_t sequence, Record& out) const { return Inspect(At(sequence), sequence, out); }
-  std::string_view Bytes(std::uint64_t sequence) const { return {At(sequence), kRecordBytes}; }
+  // Of the `count` records from `sequence` on, which are held.
+  std::string_view Bytes(std::uint64_t sequence, std::uint64_t count) const { return {At(sequence), count * kRecordBytes}; }
   void Erase(std::uint64_t sequence);
   // Makes the pages of the next `count` slots writable ahead of time, so that a store does not fault. Best effort.
   void Prefault(std::uint64_t sequence, std::uint64_t count);
-  // Takes the file's pages out of this process's resident memory, after a scan; what was stored stays in the file.
+  // Takes the file's pages out of this process's resident memory; what was stored stays in the file. At once, this is cheaper than what
+  // a sync does with mapped pages: it write-protects them one by one, and interrupts the other cores for each.
   void ReleasePages();
   Result<Nothing> Sync();
 

@@ -36,9 +36,12 @@ Result<SlotState> SegmentReader::Read(std::uint64_t sequence, Record& out) {
 Result<Sha256Digest> SegmentReader::HashGroup(const Sha256Digest& previous, std::uint64_t first, std::uint64_t last) {
   Sha256Stream stream;
   stream.Add({reinterpret_cast<const char*>(previous.data()), previous.size()});
-  for (std::uint64_t sequence = first; sequence <= last; ++sequence) {
+  for (std::uint64_t sequence = first; sequence <= last;) {
     TRY(Segment * segment, Find(sequence));
-    stream.Add(segment->Bytes(sequence));
+    std::uint64_t end = std::min(last + 1, segment->end());
+    stream.Add(segment->Bytes(sequence, end - sequence));
+    segment->ReleasePages();
+    sequence = end;
   }
   return stream.Finish();
 }
