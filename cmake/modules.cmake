@@ -4,8 +4,6 @@ add_library(nereid_options INTERFACE)
 target_include_directories(nereid_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(nereid_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -Wno-missing-field-initializers)
 target_compile_definitions(nereid_options INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION NEREID_VERSION="${PROJECT_VERSION}")
-# A relayed request holds about a dozen coroutine frames; a thread keeps as many for the next one instead of asking malloc.
-target_compile_definitions(nereid_options INTERFACE BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=16)
 
 # The headers that cost most, compiled once: the standard library and fmt for all, Asio for what includes it anyway.
 add_library(nereid_pch STATIC ${CMAKE_SOURCE_DIR}/cmake/pch.cc)

@@ -1,5 +1,10 @@
 #include "codec/json_reader.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -18,14 +23,15 @@ bool IsDigit(char c) {
 
 // The first byte in [p, end) that ends or interrupts the plain text of a string: a quote, a backslash or a control character.
 const char* PlainEnd(const char* p, const char* end) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101, kHigh = 0x8080808080808080;
-  for (; end - p >= 8; p += 8) {
-    std::uint64_t eight;
-    std::memcpy(&eight, p, 8);
-    std::uint64_t quote = eight ^ (kOnes * '"'), slash = eight ^ (kOnes * '\\');
-    // The high bit of each byte that is zero in `quote` or `slash`, or below 0x20: exact up to the first such byte.
-    if ((((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash) | ((eight - kOnes * 0x20) & ~eight)) & kHigh) break;
+#ifdef __SSE2__
+  for (; end - p >= 16; p += 16) {
+    __m128i text = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    __m128i stops = _mm_or_si128(_mm_cmpeq_epi8(text, _mm_set1_epi8('"')), _mm_cmpeq_epi8(text, _mm_set1_epi8('\\')));
+    // Unsigned: the smaller of text and 0x1f is text.
+    stops = _mm_or_si128(stops, _mm_cmpeq_epi8(_mm_min_epu8(text, _mm_set1_epi8(0x1f)), text));
+    if (int bits = _mm_movemask_epi8(stops); bits != 0) return p + std::countr_zero(static_cast<unsigned>(bits));
   }
+#endif
   while (p < end && *p != '"' && *p != '\\' && static_cast<unsigned char>(*p) >= 0x20) ++p;
   return p;
 }
@@ -166,14 +172,13 @@ bool Reader::Hex4(unsigned& out) {
 }
 
 bool Reader::ReadString(std::string& out) {
-  out.clear();
   SkipSpace();
   if (at_ == end_ || *at_ != '"') return Fail("Invalid value.");
   const char* quote = at_++;
-  for (;;) {
-    const char* from = at_;
-    at_ = PlainEnd(at_, end_);
-    out.append(from, at_);
+  const char* plain = at_;
+  at_ = PlainEnd(at_, end_);
+  out.assign(plain, at_);
+  for (;; plain = at_, at_ = PlainEnd(at_, end_), out.append(plain, at_)) {
     if (at_ == end_) return Fail("Missing a closing quotation mark in string.", quote);
     if (*at_ == '"') {
       ++at_;

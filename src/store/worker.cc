@@ -1,12 +1,16 @@
 #include "store/worker.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace nereid::store {
 
-Worker::Worker(std::string name, Millis period, std::function<void()> tick) : period_(period), tick_(std::move(tick)) {
-  thread_ = std::thread([this, name = std::move(name)] {
+Worker::Worker(std::string name, int nice, Millis period, std::function<void()> tick) : period_(period), tick_(std::move(tick)) {
+  thread_ = std::thread([this, name = std::move(name), nice] {
     ::pthread_setname_np(::pthread_self(), name.c_str());
+    // On Linux this is of the calling thread.
+    if (nice > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), nice);
     Loop();
   });
 }

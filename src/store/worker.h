@@ -16,8 +16,8 @@ class Worker {
  public:
   static constexpr std::size_t kQueueMax = 1024;
 
-  // `tick` runs every `period` and after Wake; none: only jobs.
-  Worker(std::string name, Millis period, std::function<void()> tick);
+  // `tick` runs every `period` and after Wake; none: only jobs. `nice` above 0 yields to other threads while cores are scarce.
+  Worker(std::string name, int nice, Millis period, std::function<void()> tick);
   ~Worker();  // Stop
 
   // Any thread. False when the queue is full or the worker stops: the job will not run.
