@@ -14,7 +14,7 @@ import measure
 from support.server import BINARY, BUILD, ROOT, Server
 
 
-def make_mlp(path, width=192, layers=4):
+def make_mlp(path, width=256, layers=6):
     """a model of 20-50 us: a few dense layers of one row"""
     random = np.random.default_rng(1)
     nodes, weights, last = [], [], "input"
@@ -54,7 +54,7 @@ def main():
         place.mkdir()
         server = Server(place, f"--model-repository={repository}", "--allow-grpc=false", "--allow-metrics=false").start()
         bodies = {
-            "mlp": infer_body("input", "FP32", [1, 192], struct.pack("<192f", *[0.1] * 192), "output"),
+            "mlp": infer_body("input", "FP32", [1, 256], struct.pack("<256f", *[0.1] * 256), "output"),
             "magika": infer_body("bytes", "INT32", [1, 2048], struct.pack("<2048i", *[i % 256 for i in range(2048)]), "target_label"),
         }
         for name, (_, body) in bodies.items():

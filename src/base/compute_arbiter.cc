@@ -33,6 +33,15 @@ ComputeArbiter::Hold ComputeArbiter::Acquire(int tokens, ComputePriority priorit
   return Hold(this, tokens);
 }
 
+std::optional<ComputeArbiter::Hold> ComputeArbiter::TryAcquire(int tokens) {
+  tokens = std::clamp(tokens, 1, total_);
+  std::lock_guard lock(mutex_);
+  bool waited_for = std::any_of(std::begin(waiting_), std::end(waiting_), [](const auto& list) { return !list.empty(); });
+  if (waited_for || tokens > free_) return std::nullopt;
+  free_ -= tokens;
+  return Hold(this, tokens);
+}
+
 void ComputeArbiter::Grant() {
   for (auto& list : waiting_) {
     while (!list.empty()) {

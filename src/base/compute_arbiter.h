@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace nereid {
@@ -33,6 +34,8 @@ class ComputeArbiter {
 
   // Blocks until `tokens` (clamped to all of them) are free and nobody of a higher priority, or earlier of the same, waits.
   [[nodiscard]] Hold Acquire(int tokens, ComputePriority priority = ComputePriority::kNormal);
+  // Without waiting: nothing when they are not free, or somebody waits.
+  [[nodiscard]] std::optional<Hold> TryAcquire(int tokens);
   int tokens() const { return total_; }
 
  private:

@@ -60,5 +60,17 @@ TEST(ComputeArbiter, ALaterSmallRequestDoesNotOvertakeALargeOne) {
   EXPECT_TRUE(small_was_after_large);
 }
 
+TEST(ComputeArbiter, TryAcquireNeverWaits) {
+  ComputeArbiter arbiter(2);
+  auto all = arbiter.TryAcquire(2);
+  ASSERT_TRUE(all);
+  EXPECT_FALSE(arbiter.TryAcquire(1));
+  all->Release();
+  auto one = arbiter.TryAcquire(1);
+  ASSERT_TRUE(one);
+  EXPECT_FALSE(arbiter.TryAcquire(2));
+  EXPECT_TRUE(arbiter.TryAcquire(1));
+}
+
 }  // namespace
 }  // namespace nereid

@@ -68,12 +68,17 @@ Result<Nothing> Instance::Run(ExecutionBatch& batch, ComputeTimes& times) {
   times.input_end = std::chrono::steady_clock::now();
   std::vector<Ort::Value> out;
   {
-    auto hold = arbiter_.Acquire(session_->threads);
-    out =
-        session_->session.Run(Ort::RunOptions{nullptr}, in.names.data(), in.values.data(), in.values.size(), wanted.data(), wanted.size());
+    auto [session, hold] = Claim();
+    out = session->session.Run(Ort::RunOptions{nullptr}, in.names.data(), in.values.data(), in.values.size(), wanted.data(), wanted.size());
   }
   times.output_start = std::chrono::steady_clock::now();
   return Scatter(batch, wanted, std::move(out), times);
+}
+
+std::pair<Session*, ComputeArbiter::Hold> Instance::Claim() {
+  if (!session_->narrow) return {session_.get(), arbiter_.Acquire(session_->threads)};
+  if (auto all = arbiter_.TryAcquire(session_->threads)) return {session_.get(), *std::move(all)};
+  return {session_->narrow.get(), arbiter_.Acquire(1)};
 }
 
 Result<Instance::Gathered> Instance::Gather(const ExecutionBatch& batch) const {

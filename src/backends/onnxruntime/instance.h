@@ -33,6 +33,9 @@ class Instance final : public ModelInstance {
   Result<Nothing> Scatter(ExecutionBatch& batch, const std::vector<const char*>& names, std::vector<Ort::Value> values,
                           ComputeTimes& times) const;
 
+  // The session for a run that starts now, and the cores for it.
+  std::pair<Session*, ComputeArbiter::Hold> Claim();
+
   const std::shared_ptr<Session> session_;
   ComputeArbiter& arbiter_;
   const Ort::MemoryInfo memory_;

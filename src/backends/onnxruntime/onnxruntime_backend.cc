@@ -23,6 +23,8 @@ Result<int> IntOption(const BackendWorld& world, const std::string& key, int oth
   return value;
 }
 
+constexpr std::uintmax_t kNarrowBytesMax = 64 << 20;
+
 std::filesystem::path FileOf(const ModelFiles& files, const inference::ModelConfig& config) {
   return files.version_folder / (config.default_model_filename().empty() ? "model.onnx" : config.default_model_filename());
 }
@@ -68,6 +70,7 @@ class OnnxRuntimeBackend final : public Backend {
       TRY(session, Open(files, config));
     }
     TRY_DO(CheckConfig(session->inputs, session->outputs, config));
+    TRY_DO(AddNarrow(files, config, *session));
     return std::make_unique<Model>(std::move(session), config, world_);
   }
 
@@ -85,6 +88,24 @@ class OnnxRuntimeBackend final : public Backend {
       settings.device = group.gpus_size() > 0 ? group.gpus(0) : 0;
     }
     return LoadSession(environment_, FileOf(files, config), config, settings);
+  }
+
+  // For a small model with several instances: it holds its weights twice then.
+  Result<Nothing> AddNarrow(const ModelFiles& files, const inference::ModelConfig& config, Session& session) {
+    int instances = 0;
+    for (const auto& group : config.instance_group()) {
+      if (group.kind() == inference::ModelInstanceGroup::KIND_GPU) return Nothing{};
+      instances += group.count();
+    }
+    if (instances < 2 || session.threads < 2 || config.parameters().contains("intra_op_thread_count")) return Nothing{};
+    std::uintmax_t bytes = 0;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(files.version_folder, ignored)) bytes += entry.file_size(ignored);
+    if (bytes > kNarrowBytesMax) return Nothing{};
+    SessionSettings settings;
+    settings.one_thread = true;
+    TRY(session.narrow, LoadSession(environment_, FileOf(files, config), config, settings));
+    return Nothing{};
   }
 
   const BackendWorld world_;

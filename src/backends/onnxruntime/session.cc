@@ -62,7 +62,9 @@ Result<std::shared_ptr<Session>> LoadSession(Ort::Env& environment, const std::f
   return Guarded(fmt::format("cannot load '{}' of model '{}'", file.string(), config.name()), [&] {
     Ort::SessionOptions options;
     options.SetGraphOptimizationLevel(LevelOf(config));
-    if (own_threads > 0) {
+    if (settings.one_thread) {
+      options.SetIntraOpNumThreads(1);
+    } else if (own_threads > 0) {
       options.SetIntraOpNumThreads(own_threads);
       options.AddConfigEntry("session.intra_op.allow_spinning", "0");
     } else {
@@ -89,7 +91,7 @@ Result<std::shared_ptr<Session>> LoadSession(Ort::Env& environment, const std::f
     }
     auto out = std::make_shared<Session>();
     out->session = Ort::Session(environment, file.c_str(), options);
-    out->threads = own_threads > 0 ? own_threads : settings.shared_threads;
+    out->threads = settings.one_thread ? 1 : own_threads > 0 ? own_threads : settings.shared_threads;
     Ort::AllocatorWithDefaultOptions allocator;
     for (std::size_t i = 0; i < out->session.GetInputCount(); ++i)
       out->inputs.push_back(PortOf(out->session.GetInputNameAllocated(i, allocator).get(), out->session.GetInputTypeInfo(i)));

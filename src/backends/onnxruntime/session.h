@@ -21,6 +21,9 @@ struct Session {
   Ort::Session session{nullptr};
   std::vector<Port> inputs, outputs;
   int threads = 1;  // that a run keeps busy
+  // The same file on the caller's thread alone, for runs beside others: one run over all cores loses time at every operator's barrier,
+  // several of one thread do not. Null where one run at a time is all there is.
+  std::shared_ptr<Session> narrow;
 
   const Port* Output(std::string_view name) const;
 };
@@ -28,7 +31,8 @@ struct Session {
 struct SessionSettings {
   bool cuda = false;
   int device = 0;
-  int shared_threads = 1;  // of the pool that all sessions share
+  int shared_threads = 1;   // of the pool that all sessions share
+  bool one_thread = false;  // without a pool
 };
 
 // Errors name the file and carry ONNX Runtime's own text.
