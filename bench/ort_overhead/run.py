@@ -40,6 +40,7 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=4)
+    options.add_argument("--only", default="", help="parts of subjects' names, with | between")
     options = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -87,18 +88,19 @@ def main():
         runs["magika, loop, 1 caller, pool 2, batch 16"] = lambda: loop("magika", "--pool=2", "--batch=16")
         runs["magika, HTTP, c=1"] = lambda: http("magika", 1)
         runs["magika, HTTP, c=16"] = lambda: http("magika", 16)
+        runs = {name: run for name, run in runs.items() if any(part in name for part in options.only.split("|"))}
         for model in bodies:
             http(model, 16)
         medians = measure.interleaved(options.rounds, list(runs), lambda name: runs[name]())
         server.stop()
         print(f"\n{measure.machine()}; {options.rounds} rounds of {options.seconds} s, medians\n")
-        own = medians["mlp, loop"]["cpu_us"]
+        own = medians.get("mlp, loop", {}).get("cpu_us", 0)
         measure.table(["", "inferences/s", "CPU us each", "beyond the loop", "p50 ms", "p99 ms"], [
             [name, round(seen["rps"]), seen["cpu_us"], f"{seen['cpu_us'] - own:.1f}" if "mlp, HTTP" in name else "", seen["p50"], seen["p99"]]
             for name, seen in medians.items()])
         best = {1: max(seen["rps"] for name, seen in medians.items() if "loop, 1 caller" in name and "batch" not in name),
-                16: max(seen["rps"] for name, seen in medians.items() if "magika, loop" in name and "batch" not in name)}
-        for connections in (1, 16):
+                16: max(seen["rps"] for name, seen in medians.items() if "magika, loop" in name and "batch" not in name)} if not options.only else {}
+        for connections in best:
             share = medians[f"magika, HTTP, c={connections}"]["rps"] / best[connections]
             print(f"magika over HTTP at {connections}: {share:.1%} of the best loop with as many callers")
 

@@ -29,12 +29,16 @@ class Instance final : public ModelInstance {
   };
   Result<Gathered> Gather(const ExecutionBatch& batch) const;
   std::vector<const char*> WantedOutputs(const ExecutionBatch& batch) const;
-  Result<Nothing> Run(ExecutionBatch& batch, ComputeTimes& times);
+  // The session for a run that starts now, and the cores for it.
+  struct Claim {
+    Session* session;
+    ComputeArbiter::Hold cores;
+  };
+  Claim ClaimCores();
+  void ExecutePart(ExecutionBatch batch, ComputeArbiter::Hold cores, Session& session);
+  Result<Nothing> Run(ExecutionBatch& batch, ComputeArbiter::Hold cores, Session& session, ComputeTimes& times);
   Result<Nothing> Scatter(ExecutionBatch& batch, const std::vector<const char*>& names, std::vector<Ort::Value> values,
                           ComputeTimes& times) const;
-
-  // The session for a run that starts now, and the cores for it.
-  std::pair<Session*, ComputeArbiter::Hold> Claim();
 
   const std::shared_ptr<Session> session_;
   ComputeArbiter& arbiter_;
