@@ -23,6 +23,9 @@ Result<Bytes> StringsToWire(const Ort::Value& value) {
   return Bytes::Own(std::move(wire));
 }
 
+// A run this short is not worth waking other cores for.
+constexpr Micros kQuick{200};
+
 // One core gains little from more rows at once, and loses its caches to them (Magika: 8 % at 15 rows).
 constexpr std::int64_t kNarrowRows = 8;
 
@@ -93,11 +96,13 @@ Result<Nothing> Instance::Run(ExecutionBatch& batch, ComputeArbiter::Hold cores,
       session.session.Run(Ort::RunOptions{nullptr}, in.names.data(), in.values.data(), in.values.size(), wanted.data(), wanted.size());
   cores.Release();
   times.output_start = std::chrono::steady_clock::now();
+  quick_ = times.output_start - times.input_end < kQuick;
   return Scatter(batch, wanted, std::move(out), times);
 }
 
 Instance::Claim Instance::ClaimCores() {
   if (!session_->narrow) return {session_.get(), arbiter_.Acquire(session_->threads)};
+  if (quick_) return {session_->narrow.get(), arbiter_.Acquire(1)};
   if (auto all = arbiter_.TryAcquire(session_->threads)) return {session_.get(), *std::move(all)};
   return {session_->narrow.get(), arbiter_.Acquire(1)};
 }

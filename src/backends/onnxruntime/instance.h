@@ -44,6 +44,7 @@ class Instance final : public ModelInstance {
   ComputeArbiter& arbiter_;
   const Ort::MemoryInfo memory_;
   const bool batches_;
+  bool quick_ = false;  // the last run was
   std::vector<Io> inputs_, outputs_;
 };
 
