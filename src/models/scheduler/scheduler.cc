@@ -30,15 +30,22 @@ std::uint64_t ShapeKey(const InferRequest& request, const Scheduler::Setup& setu
 
 // What instances, executions and the scheduler share.
 struct Scheduler::Shared {
-  explicit Shared(Setup s) : setup(std::move(s)), batcher(setup.batcher) {}
+  Shared(Setup s, std::size_t instances) : setup(std::move(s)), batcher(setup.batcher), beds(instances) {}
+
+  // Where an instance waits for work.
+  struct Bed {
+    std::condition_variable wake;
+    bool woken = false;
+  };
 
   const Setup setup;
   std::mutex mutex;
-  std::condition_variable work, quiet;
-  Batcher batcher;        // guarded by mutex
-  bool stopping = false;  // guarded by mutex
-  int idle = 0;           // instances that wait for work; guarded by mutex
-  std::int64_t open = 0;  // requests without a final answer; guarded by mutex
+  std::condition_variable quiet;
+  Batcher batcher;         // guarded by mutex
+  bool stopping = false;   // guarded by mutex
+  std::deque<Bed> beds;    // one an instance
+  std::vector<Bed*> idle;  // guarded by mutex; the last to lie down is woken first: its core and caches are still warm
+  std::int64_t open = 0;   // requests without a final answer; guarded by mutex
 
   // preserve_ordering: answers leave in the order in which their requests came.
   struct Held {
@@ -50,6 +57,15 @@ struct Scheduler::Shared {
   std::mutex order_mutex;
   std::deque<Held> order;         // guarded by order_mutex
   std::uint64_t next_number = 0;  // guarded by order_mutex
+
+  // `mutex` is held.
+  void WakeOne() {
+    if (idle.empty()) return;
+    Bed& bed = *idle.back();
+    idle.pop_back();
+    bed.woken = true;
+    bed.wake.notify_one();
+  }
 
   void Closed(std::int64_t bytes) {
     setup.inflight->Give(bytes);
@@ -152,7 +168,7 @@ class Scheduler::Job final : public Execution {
 };
 
 Scheduler::Scheduler(Setup setup, std::vector<std::unique_ptr<ModelInstance>> instances)
-    : shared_(std::make_shared<Shared>(std::move(setup))), instances_(std::move(instances)) {
+    : shared_(std::make_shared<Shared>(std::move(setup), instances.size())), instances_(std::move(instances)) {
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     threads_.emplace_back([this, i] { RunInstance(i); });
     std::string name = fmt::format("model:{}:{}", shared_->setup.model, i).substr(0, 15);  // the kernel's limit
@@ -190,9 +206,7 @@ void Scheduler::Enqueue(InferRequest request, std::shared_ptr<InferReceiver> rec
       if (shared.setup.preserve_ordering) job->TakeNumber();
       job.release();  // the batcher's ticket owns it now
       shared.setup.statistics->AddPending(1);
-      bool wake = shared.idle > 0;
-      lock.unlock();
-      if (wake) shared.work.notify_one();
+      shared.WakeOne();
       return;
     }
   }
@@ -222,9 +236,8 @@ void Scheduler::RunInstance(std::size_t index) {
     Batcher::Next next = shared.batcher.Take(now, rejected, gone);
     if (!rejected.empty() || !next.batch.empty()) {
       // Another instance may have something to do with what is left.
-      bool more = shared.batcher.size() > 0 && shared.idle > 0;
+      if (shared.batcher.size() > 0) shared.WakeOne();
       lock.unlock();
-      if (more) shared.work.notify_one();
       for (Queued& each : rejected) Reject(static_cast<Job*>(each.ticket));
       if (!next.batch.empty()) {
         ExecutionBatch batch;
@@ -245,11 +258,14 @@ void Scheduler::RunInstance(std::size_t index) {
       continue;
     }
     if (shared.stopping && shared.batcher.size() == 0) return;
-    ++shared.idle;
-    if (next.wait == SteadyTime::max()) shared.work.wait(lock);
-    else if (shared.stopping) shared.work.wait_until(lock, std::min(next.wait, now + Millis(1)));
-    else shared.work.wait_until(lock, next.wait);
-    --shared.idle;
+    Shared::Bed& bed = shared.beds[index];
+    bed.woken = false;
+    shared.idle.push_back(&bed);
+    auto woken = [&bed] { return bed.woken; };
+    if (next.wait == SteadyTime::max()) bed.wake.wait(lock, woken);
+    else if (shared.stopping) bed.wake.wait_until(lock, std::min(next.wait, now + Millis(1)), woken);
+    else bed.wake.wait_until(lock, next.wait, woken);
+    if (!bed.woken) std::erase(shared.idle, &bed);
   }
 }
 
@@ -258,10 +274,10 @@ void Scheduler::Stop() {
   {
     std::unique_lock lock(shared_->mutex);
     shared_->stopping = true;
-    shared_->work.notify_all();
+    while (!shared_->idle.empty()) shared_->WakeOne();
     shared_->quiet.wait(lock, [this] { return shared_->open == 0; });
+    while (!shared_->idle.empty()) shared_->WakeOne();
   }
-  shared_->work.notify_all();
   for (auto& thread : threads_) thread.join();
   threads_.clear();
   instances_.clear();
