@@ -56,7 +56,9 @@ Task<Nothing> Stream::Connect(SSL_CTX* context, const std::string& host) {
   ssl_.reset(::SSL_new(context));
   ::SSL_set_fd(ssl_.get(), fd());
   ::SSL_set_connect_state(ssl_.get());
-  ::SSL_set_tlsext_host_name(ssl_.get(), host.c_str());
+  boost::system::error_code name;
+  (void)asio::ip::make_address(host, name);
+  if (name) ::SSL_set_tlsext_host_name(ssl_.get(), host.c_str());  // RFC 6066: never an address
   ::SSL_set1_host(ssl_.get(), host.c_str());
   co_return co_await Handshake();
 }
