@@ -192,7 +192,7 @@ Task<Nothing> HttpConnection::ReadLength(BodyBuffer& buffer, std::uint64_t lengt
     std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.room_bytes(), length - buffer.size()));
     auto done = co_await Receive(buffer.room(), room, Phase::kBody, host_.options.body_timeout);
     if (done.bytes == 0) {
-      gone_ = true;
+      Lose();
       co_return Gone();
     }
     buffer.Commit(done.bytes);
@@ -213,7 +213,7 @@ Task<Nothing> HttpConnection::ReadChunks(BodyBuffer& buffer) {
   for (;;) {
     auto done = co_await Receive(received.data(), received.size(), Phase::kBody, host_.options.body_timeout);
     if (done.bytes == 0) {
-      gone_ = true;
+      Lose();
       co_return Gone();
     }
     std::string_view rest(received.data(), done.bytes);
@@ -285,7 +285,7 @@ Task<Nothing> HttpConnection::Send(std::span<iovec> pieces) {
       deadline_ = SteadyTime::max();
     }
     if (!ready) {
-      gone_ = true;
+      Lose();
       co_return Gone();
     }
   }
@@ -436,20 +436,20 @@ void HttpConnection::LookForEnd() {
   char byte;
   ssize_t got = ::recv(stream_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;  // a pipelined request: its answer will find out
-  gone_ = true;
-  cancellation_.Cancel();
+  Lose();
   signal_.emit(asio::cancellation_type::terminal);
+}
+
+void HttpConnection::Lose() {
+  gone_ = used_cancellation_ = true;
+  cancellation_.Cancel();
 }
 
 void HttpConnection::Tick(SteadyTime now) {
   if (now >= deadline_) {
     expired_ = true;
     deadline_ = SteadyTime::max();
-    if (phase_ == Phase::kWriting || phase_ == Phase::kBody) {
-      gone_ = true;
-      cancellation_.Cancel();
-      used_cancellation_ = true;
-    }
+    if (phase_ == Phase::kWriting || phase_ == Phase::kBody) Lose();
     stream_.socket().CancelWaits();
     return;
   }
@@ -466,9 +466,7 @@ void HttpConnection::StopReading() {
 }
 
 void HttpConnection::Cut() {
-  gone_ = true;
-  cancellation_.Cancel();
-  used_cancellation_ = true;
+  Lose();
   signal_.emit(asio::cancellation_type::terminal);
   stream_.socket().CancelWaits();
 }

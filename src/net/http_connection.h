@@ -81,6 +81,7 @@ class HttpConnection final : public Exchange {
   void RenderHead(const ResponseHead& head, std::optional<std::uint64_t> content_length);
   Awaitable<void> Linger();
   void LookForEnd();
+  void Lose();  // the client: nothing more can be read from it or told it
   void SetDeadline(Phase phase, Millis timeout);
   std::string_view buffered() const { return {in_.data() + begin_, end_ - begin_}; }
   bool body_pending() const;

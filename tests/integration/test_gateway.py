@@ -102,14 +102,18 @@ def test_a_provider_that_is_not_there_is_502_and_named(start_server):
 
 
 def test_a_client_that_leaves_a_stream_ends_the_work_upstream(gateway, mock_provider):
-    response = chat(gateway, "slow", stream=True)
-    next(response.iter_content(1))
-    response.close()
+    streams = 12  # sooner and later than a tick of either server
+    for i in range(streams):
+        response = chat(gateway, "slow", stream=True)
+        chunks = response.iter_content(64)
+        for _ in range(i):
+            next(chunks)
+        response.close()
     for _ in range(200):
-        if mock_provider.log()["cancelled"] == 1:
+        if mock_provider.log()["cancelled"] == streams:
             break
         threading.Event().wait(0.05)
-    assert mock_provider.log()["cancelled"] == 1
+    assert mock_provider.log()["cancelled"] == streams
 
 
 def test_the_clients_key_never_reaches_the_provider(gateway, mock_provider):
