@@ -15,7 +15,9 @@ Result<NanoUsdPerMillion> ParsePricePerMillion(std::string_view text) {
       after_point = 0;
       continue;
     }
-    if (c < '0' || c > '9' || ++digits > 17 || (after_point >= 0 && ++after_point > 9)) return bad();
+    ++digits;
+    if (after_point >= 0) ++after_point;
+    if (c < '0' || c > '9' || digits > 17 || after_point > 9) return bad();
     value = value * 10 + (c - '0');
   }
   if (digits == 0) return bad();

@@ -254,11 +254,13 @@ bool Reader::SkipNumber() {
     return Fail("Invalid value.");
   }
   if (at_ < end_ && *at_ == '.') {
-    if (++at_ == end_ || !IsDigit(*at_)) return Fail("Miss fraction part in number.");
+    ++at_;
+    if (at_ == end_ || !IsDigit(*at_)) return Fail("Miss fraction part in number.");
     while (at_ < end_ && IsDigit(*at_)) ++at_;
   }
   if (at_ < end_ && (*at_ == 'e' || *at_ == 'E')) {
-    if (++at_ < end_ && (*at_ == '+' || *at_ == '-')) ++at_;
+    ++at_;
+    if (at_ < end_ && (*at_ == '+' || *at_ == '-')) ++at_;
     if (at_ == end_ || !IsDigit(*at_)) return Fail("Miss exponent in number.");
     while (at_ < end_ && IsDigit(*at_)) ++at_;
   }

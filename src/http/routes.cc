@@ -64,7 +64,7 @@ Routes::Found Routes::Find(net::Method method, std::string_view path) const {
       if (!IsParameter(want)) {
         matches = want == have;
       } else if (want.ends_with("*}")) {
-        have = std::string_view(have.data(), static_cast<std::size_t>(path.data() + path.size() - have.data()));
+        have = path.substr(static_cast<std::size_t>(have.data() - path.data()));
         matches = !have.empty();
         params.emplace_back(want.substr(1, want.size() - 3), have);
       } else if (want.ends_with(":digits}")) {

@@ -107,11 +107,9 @@ Result<ChunkDecoder::Step> ChunkDecoder::Next(std::string_view input) {
         if (digit >= 0) {
           if (++digits_ > 15) return BadChunk("a chunk size is too large");
           left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
-        } else if (digits_ == 0) {
-          return BadChunk("a chunk size is not a hexadecimal number");
-        } else if (c == ';' || c == ' ' || c == '\t') {
+        } else if (digits_ > 0 && (c == ';' || c == ' ' || c == '\t')) {
           state_ = State::kExtension;
-        } else if (c == '\r') {
+        } else if (digits_ > 0 && c == '\r') {
           state_ = State::kSizeEnd;
         } else {
           return BadChunk("a chunk size is not a hexadecimal number");

@@ -10,9 +10,9 @@
 namespace nereid::net {
 namespace {
 
-constexpr std::size_t kReadBytes = 16 * 1024;
+constexpr std::size_t kReadBytes = 16 << 10;
 constexpr Millis kTick{100};
-constexpr HeadLimits kAnswerHead{64 * 1024, 200};
+constexpr HeadLimits kAnswerHead{64 << 10, 200};
 
 std::unexpected<Status> Broken(const Origin& origin, std::string_view what, std::string_view reason) {
   return Error(Code::kBadGateway, fmt::format("{}: {}", origin.Text(), what), reason);

@@ -9,8 +9,8 @@
 namespace nereid::net {
 namespace {
 
-constexpr std::size_t kReadBytes = 16 * 1024;
-constexpr std::size_t kDiscardMax = 64 * 1024;  // of a body that nobody wanted, before the connection is closed instead
+constexpr std::size_t kReadBytes = 16 << 10;
+constexpr std::size_t kDiscardMax = 64 << 10;  // of a body that nobody wanted, before the connection is closed instead
 
 std::string_view ReasonPhrase(int status) {
   switch (status) {
@@ -426,7 +426,10 @@ Awaitable<void> HttpConnection::Linger() {
       seen += static_cast<std::size_t>(got);
       continue;
     }
-    if ((errno != EAGAIN && errno != EINTR) || !co_await stream_.socket().Wait(Need::kRead)) co_return;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) co_return;
+    stream_.socket().Exhausted(Need::kRead);
+    if (!co_await stream_.socket().Wait(Need::kRead)) co_return;
   }
 }
 

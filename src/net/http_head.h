@@ -13,7 +13,7 @@
 namespace nereid::net {
 
 struct HeadLimits {
-  std::size_t bytes_max = 32 * 1024;
+  std::size_t bytes_max = 32 << 10;
   std::size_t count_max = 100;
 };
 

@@ -36,16 +36,19 @@ struct PolledSocket::Entry {
   static std::size_t Side(Need need) { return need == Need::kWrite ? 1 : 0; }
 
   void Wake(std::size_t side) {
-    if (!waiters[side]) return;
-    Waiter waiter = std::move(*waiters[side]);
-    waiters[side].reset();
-    std::move(waiter)(true);
+    if (waiters[side]) Take(side)(true);
   }
   // Never within the caller's frame, which may be the one that is waited for.
   void Finish(std::size_t side, bool result) {
     if (!waiters[side]) return;
-    asio::post(executor, [waiter = std::move(*waiters[side]), result]() mutable { std::move(waiter)(result); });
+    asio::post(executor, [waiter = Take(side), result]() mutable { std::move(waiter)(result); });
+  }
+  Waiter Take(std::size_t side) {
+    Waiter waiter = std::move(*waiters[side]);
     waiters[side].reset();
+    // A cancellation that comes later has nothing to do with this entry, which may be gone by then.
+    if (auto slot = asio::get_associated_cancellation_slot(waiter); slot.is_connected()) slot.clear();
+    return waiter;
   }
 };
 
@@ -82,11 +85,9 @@ class Poller final : public asio::execution_context::service {
     for (bool found = true; found;) {
       found = false;
       for (PolledSocket::Entry* entry : entries_) {
-        for (auto& waiter : entry->waiters) {
-          if (!waiter) continue;
-          auto destroyed = std::move(waiter);
-          waiter.reset();
-          destroyed.reset();
+        for (std::size_t side : {0, 1}) {
+          if (!entry->waiters[side]) continue;
+          entry->Take(side);
           found = true;
           break;
         }
@@ -166,6 +167,7 @@ Awaitable<bool> PolledSocket::Wait(Need need) {
   return asio::async_initiate<const asio::use_awaitable_t<Executor>, void(bool)>(
       [entry = entry_.get(), side](Waiter waiter) {
         NEREID_CHECK(!entry->waiters[side]);
+        // The handler destroys itself in Finish, which is therefore the last that it does.
         if (auto slot = asio::get_associated_cancellation_slot(waiter); slot.is_connected())
           slot.assign([entry, side](asio::cancellation_type) { entry->Finish(side, false); });
         entry->waiters[side].emplace(std::move(waiter));

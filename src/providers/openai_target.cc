@@ -188,11 +188,12 @@ net::Task<Outcome> OpenAiTarget::RelayStream(net::UpstreamAnswer& answer, Starte
   json::AppendString(name, target.public_model);
   Outcome outcome;
   outcome.provider_status = started.status;
+  std::optional<Started> head = std::move(started);  // until it was written
   outcome.usage_source = UsageSource::kEstimate;
   codec::SseSplitter events;
   std::size_t answer_bytes = 0;
   std::string out;
-  bool begun = false, done = false;
+  bool done = false;
   auto finish = [&] {
     if (outcome.usage_source == UsageSource::kEstimate) outcome.usage = EstimateOf(target, answer_bytes / 8);  // most of a chunk is framing
   };
@@ -240,7 +241,7 @@ net::Task<Outcome> OpenAiTarget::RelayStream(net::UpstreamAnswer& answer, Starte
       out += event->substr(at + scanned->model_end);
     }
     Result<Nothing> written = Nothing{};
-    if (!std::exchange(begun, true)) written = co_await sink.Write(std::move(started));
+    if (head) written = co_await sink.Write(*std::exchange(head, std::nullopt));
     if (written && (done || ended)) {
       finish();
       written = co_await sink.Write(Finished{outcome.usage, outcome.usage_source});

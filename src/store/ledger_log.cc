@@ -130,7 +130,7 @@ Result<Nothing> LedgerLog::PrepareAhead() {
   {
     std::lock_guard lock(mutex_);
     creating_ = false;
-    if (made) ahead_ = *std::move(made);
+    if (made) ahead_ = std::move(*made);
   }
   created_.notify_all();
   if (!made) return std::unexpected(std::move(made).error());

@@ -28,10 +28,10 @@ class Load:
         self.request, self.address = request_bytes(server.admin_key), server.http
         self.whole, self.broken, self.first = [], [], threading.Semaphore(0)
         self.pool = concurrent.futures.ThreadPoolExecutor(connections)
-        self.runs = [self.pool.submit(self.run) for _ in range(connections)]
+        self.runs = [self.pool.submit(self.run, connect(self.address)) for _ in range(connections)]
 
-    def run(self):
-        with connect(self.address) as connection:
+    def run(self, connection):
+        with connection:
             while True:
                 try:
                     connection.sendall(self.request)

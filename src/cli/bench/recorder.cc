@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -33,7 +34,7 @@ double Samples::Percentile(double p) {
   if (values_.empty()) return 0;
   if (!sorted_) std::sort(values_.begin(), values_.end());
   sorted_ = true;
-  auto index = static_cast<std::size_t>(p / 100 * static_cast<double>(values_.size() - 1) + 0.5);
+  auto index = static_cast<std::size_t>(std::llround(p / 100 * static_cast<double>(values_.size() - 1)));
   return static_cast<double>(values_[std::min(index, values_.size() - 1)]);
 }
 

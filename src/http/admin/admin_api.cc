@@ -8,7 +8,7 @@
 namespace nereid::http {
 namespace {
 
-constexpr std::uint64_t kBodyBytesMax = 64 * 1024;
+constexpr std::uint64_t kBodyBytesMax = 64 << 10;
 
 // `param` of an error, from its reason: "invalid_scopes" is about "scopes".
 std::string ParamOf(const Status& status) {

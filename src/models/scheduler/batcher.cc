@@ -49,10 +49,10 @@ bool Batcher::Add(Queued request, std::uint64_t level) {
   if (most > 0 && queue.size() >= most) return false;
   earliest_ = std::min(earliest_, request.expires);
   if (queue.empty() || !queue.back().delayed) {
-    queue.push_back(std::move(request));
+    queue.push_back(request);
   } else {  // before those that were put back
     auto place = std::find_if(queue.begin(), queue.end(), [](const Queued& each) { return each.delayed; });
-    queue.insert(place, std::move(request));
+    queue.insert(place, request);
   }
   ++size_;
   return true;
@@ -70,16 +70,16 @@ void Batcher::Expire(SteadyTime now, std::vector<Queued>& rejected) {
         earliest_ = std::min(earliest_, each.expires);
         return false;
       }
-      late.push_back(std::move(each));
+      late.push_back(each);
       return true;
     });
     for (Queued& each : late) {
       if (delays) {
         each.delayed = true;
-        queue.push_back(std::move(each));  // behind all of its level that are in time
+        queue.push_back(each);  // behind all of its level that are in time
       } else {
         --size_;
-        rejected.push_back(std::move(each));
+        rejected.push_back(each);
       }
     }
   }
@@ -133,7 +133,7 @@ Batcher::Next Batcher::Decide(SteadyTime now) {
   for (const Place& place : places) {
     auto& queue = levels_[place.level];
     for (std::size_t i = 0; i < place.count && take > 0; ++i, --take) {
-      next.batch.push_back(std::move(queue.front()));
+      next.batch.push_back(queue.front());
       queue.pop_front();
       --size_;
     }
@@ -144,7 +144,7 @@ Batcher::Next Batcher::Decide(SteadyTime now) {
 std::vector<Queued> Batcher::TakeAll() {
   std::vector<Queued> all;
   for (auto& queue : levels_) {
-    for (Queued& each : queue) all.push_back(std::move(each));
+    for (Queued& each : queue) all.push_back(each);
     queue.clear();
   }
   size_ = 0;

@@ -66,7 +66,7 @@ class Batcher {
       Next next = Decide(now);
       std::erase_if(next.batch, [&](Queued& each) {
         if (!gone(each.ticket)) return false;
-        rejected.push_back(std::move(each));
+        rejected.push_back(each);
         return true;
       });
       if (!next.batch.empty() || next.wait != SteadyTime::max() || size_ == 0) return next;

@@ -204,7 +204,7 @@ void Scheduler::Enqueue(InferRequest request, std::shared_ptr<InferReceiver> rec
                   false};
     if (room && shared.batcher.Add(queued, level)) {
       if (shared.setup.preserve_ordering) job->TakeNumber();
-      job.release();  // the batcher's ticket owns it now
+      (void)job.release();  // the batcher's ticket owns it now
       shared.setup.statistics->AddPending(1);
       shared.WakeOne();
       return;
