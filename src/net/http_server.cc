@@ -182,7 +182,7 @@ void HttpServer::Core::Adopt(Lane& lane, int fd, const sockaddr_storage& from) {
   Spawn(
       lane.host.executor, connection->Run(),
       [this, &lane, place](auto) {
-        // Freed after this frame: the connection's signal is still in use by the coroutine that ends here.
+        // Freed after this frame (Spawn): the connection owns the slot.
         asio::post(lane.host.executor, [connection = *place] {});
         lane.host.connections.erase(place);
         Ended();

@@ -11,7 +11,6 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -28,22 +27,28 @@ inline constexpr auto kAwaitTuple = asio::as_tuple(kAwait);
 std::atomic<std::int64_t>& RunningTasks();
 
 namespace detail {
-template <class T, class OnDone>
-Awaitable<void> Root(Task<T> task, OnDone done) {
+template <class T>
+Awaitable<void> Root(Task<T> task, std::optional<Result<T>>& result) {
   // A cancelled coroutine would else throw at its next co_await, and what follows (a settlement) would never run.
   co_await asio::this_coro::throw_if_cancelled(false);
-  Result<T> result = co_await std::move(task);
-  RunningTasks().fetch_sub(1, std::memory_order_acq_rel);
-  done(std::move(result));
+  result.emplace(co_await std::move(task));
 }
 }  // namespace detail
 
 // Starts `task` on `executor`; `done(Result<T>)` runs there when it ends. A terminal signal on `slot`, emitted on that executor, cancels
-// it.
+// it. What owns the slot may be freed by what `done` posts, not by `done` itself.
 template <class T, class OnDone>
 void Spawn(Executor executor, Task<T> task, OnDone done, asio::cancellation_slot slot = {}) {
   RunningTasks().fetch_add(1, std::memory_order_acq_rel);
-  asio::co_spawn(executor, detail::Root<T, OnDone>(std::move(task), std::move(done)), asio::bind_cancellation_slot(slot, asio::detached));
+  auto result = std::make_unique<std::optional<Result<T>>>();
+  auto root = detail::Root<T>(std::move(task), *result);
+  // Not the last line of Root: Asio may resume a coroutine that never waited once more, through the slot.
+  auto ended = [result = std::move(result), done = std::move(done)](const std::exception_ptr&) mutable {
+    RunningTasks().fetch_sub(1, std::memory_order_acq_rel);
+    if (!*result) result->emplace(Error(Code::kInternal, "a task ended by an exception, out of memory most likely", "exception"));
+    done(std::move(**result));
+  };
+  asio::co_spawn(executor, std::move(root), asio::bind_cancellation_slot(slot, std::move(ended)));
 }
 
 // Runs `task` to its end whatever is cancelled meanwhile: for settlements.

@@ -19,9 +19,10 @@ class Child:
     def __init__(self, command, env=None):
         self.command, self.env = [str(c) for c in command], env
         self.process, self.lines, self.more = None, [], threading.Condition()
+        self.waited = False  # a test has seen how the process ended
 
     def spawn(self):
-        self.lines = []
+        self.lines, self.waited = [], False
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
             env={**os.environ, **(self.env or {})})
@@ -48,7 +49,7 @@ class Child:
                 line = self.lines[seen]
                 seen += 1
                 if line is None:
-                    raise AssertionError(f"the process ended with {self.process.wait()} before it printed {pattern!r}:\n" + self.output()[-3000:])
+                    raise AssertionError(f"the process ended with {self.wait()} before it printed {pattern!r}:\n" + self.output()[-3000:])
                 match = re.search(pattern, line)
                 if match:
                     return match
@@ -75,16 +76,19 @@ class Child:
     def wait(self, seconds=30):
         code = self.process.wait(seconds)
         self.reader.join(10)
+        self.waited = True
         return code
 
     def stop(self, seconds=40):
-        """ends the process as an operator would; the exit code"""
-        if self.process is None:
-            return None
+        """ends the process as an operator would; fails when it had crashed meanwhile, or ends with another code than 0"""
+        if self.process is None or self.waited:
+            return self.process and self.process.returncode
         if self.alive():
             self.signal(signal.SIGTERM)
         try:
-            return self.wait(seconds)
+            code = self.wait(seconds)
+            assert code == 0, f"the process ended with {code}:\n{self.output()[-3000:]}"
+            return code
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.wait()
