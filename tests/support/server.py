@@ -49,7 +49,7 @@ class Child:
                 line = self.lines[seen]
                 seen += 1
                 if line is None:
-                    raise AssertionError(f"the process ended with {self.wait()} before it printed {pattern!r}:\n" + self.output()[-3000:])
+                    raise AssertionError(f"the process ended with {self.wait()} before it printed {pattern!r}:\n" + self.evidence())
                 match = re.search(pattern, line)
                 if match:
                     return match
@@ -57,11 +57,17 @@ class Child:
 
         with self.more:
             match = self.more.wait_for(found, seconds)
-        assert match, f"no line with {pattern!r} within {seconds} s:\n{self.output()[-3000:]}"
+        assert match, f"no line with {pattern!r} within {seconds} s:\n{self.evidence()}"
         return match
 
     def output(self):
         return "\n".join(line for line in self.lines if line is not None)
+
+    def evidence(self):
+        """the part of the output that says why a test failed: a sanitizer's report, or else the end"""
+        text = self.output()
+        report = re.search(r".*runtime error|.*(ERROR|WARNING): \w+Sanitizer", text)
+        return text[report.start():report.start() + 8000] if report else text[-3000:]
 
     @property
     def pid(self):
@@ -87,12 +93,12 @@ class Child:
             self.signal(signal.SIGTERM)
         try:
             code = self.wait(seconds)
-            assert code == 0, f"the process ended with {code}:\n{self.output()[-3000:]}"
+            assert code == 0, f"the process ended with {code}:\n{self.evidence()}"
             return code
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.wait()
-            raise AssertionError(f"the process did not end within {seconds} s of SIGTERM:\n{self.output()[-3000:]}")
+            raise AssertionError(f"the process did not end within {seconds} s of SIGTERM:\n{self.evidence()}")
 
 
 class Server(Child):
