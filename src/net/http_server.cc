@@ -81,11 +81,12 @@ struct HttpServer::Core {
     ConnectionHost host;
     asio::basic_socket_acceptor<asio::ip::tcp, Executor> listener;
     Timer tick;
+    bool over = false;  // a tick that has expired already is not cancelled by cancelling
   };
 
   Task<Nothing> Accept(Lane& lane, std::shared_ptr<Core> self);
   Task<Nothing> Ticks(Lane& lane, std::shared_ptr<Core> self);
-  void TakeAll(Lane& lane);
+  bool TakeAll(Lane& lane);  // false: out of descriptors or memory, there may be more to take later
   void Adopt(Lane& lane, int fd, const sockaddr_storage& from);
   void Ended();
 
@@ -147,19 +148,19 @@ Task<Nothing> HttpServer::Core::Accept(Lane& lane, std::shared_ptr<Core> self) {
   while (!lane.host.draining) {
     auto [error] = co_await lane.listener.async_wait(asio::socket_base::wait_read, kAwaitTuple);
     if (error || lane.host.draining) break;
-    TakeAll(lane);
+    if (!TakeAll(lane)) CO_TRY_DO(co_await SleepUntil(std::chrono::steady_clock::now() + kTick));  // the listener stays readable
   }
   co_return Nothing{};
 }
 
-void HttpServer::Core::TakeAll(Lane& lane) {
+bool HttpServer::Core::TakeAll(Lane& lane) {
   for (;;) {
     sockaddr_storage from{};
     socklen_t size = sizeof from;
     int fd = ::accept4(lane.listener.native_handle(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      return;  // EAGAIN, or out of descriptors: the tick tries again
+      return errno == EAGAIN || errno == EWOULDBLOCK;
     }
     Adopt(lane, fd, from);
   }
@@ -183,9 +184,11 @@ void HttpServer::Core::Adopt(Lane& lane, int fd, const sockaddr_storage& from) {
       lane.host.executor, connection->Run(),
       [this, &lane, place](auto) {
         // Freed after this frame (Spawn): the connection owns the slot.
-        asio::post(lane.host.executor, [connection = *place] {});
+        asio::post(lane.host.executor, [this, connection = *place]() mutable {
+          connection.reset();
+          Ended();
+        });
         lane.host.connections.erase(place);
-        Ended();
       },
       connection->signal().slot());
   if (lane.host.draining) connection->StopReading();
@@ -199,7 +202,7 @@ void HttpServer::Core::Ended() {
 }
 
 Task<Nothing> HttpServer::Core::Ticks(Lane& lane, std::shared_ptr<Core> self) {
-  for (;;) {
+  while (!lane.over) {
     lane.tick.expires_after(kTick);
     auto [error] = co_await lane.tick.async_wait(kAwaitTuple);
     if (error) break;
@@ -237,6 +240,7 @@ bool HttpServer::Drain(SteadyTime deadline) {
   lock.unlock();
   for (auto& each : core.lanes) {
     asio::post(each->host.executor, [&lane = *each, whole, self = core_] {
+      lane.over = true;
       lane.tick.cancel();
       if (whole) return;
       for (auto& connection : lane.host.connections) connection->Cut();

@@ -1,7 +1,9 @@
 """What must not get past the network edge: smuggling shapes, slow and huge heads and bodies, half-open connections."""
 import gzip
 import json
+import os
 import re
+import resource
 import socket
 import time
 import zlib
@@ -30,6 +32,12 @@ def server(tmp_path_factory):
     yield server
     assert server.alive()
     assert server.stop() == 0
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 BROKEN = {
@@ -158,4 +166,21 @@ def test_a_client_that_resets_in_the_middle_harms_nobody(server):
         connection.sendall(b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         connection.close()
+    assert server.get("/v2/health/live").status_code == 200
+
+
+def test_a_server_without_descriptors_waits_for_them_instead_of_spinning(server):
+    used = len(os.listdir(f"/proc/{server.pid}/fd"))
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 10, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    connections = [connect(server.http) for _ in range(40)]  # the kernel accepts them all
+    before, started = cpu_seconds(server.pid), time.monotonic()
+    connections[0].sendall(GOOD)
+    assert read_answer(connections[0])[0] == 200
+    for connection in connections[1:]:  # refused by time, which makes room for those behind
+        connection.settimeout(30)
+        assert closed(connection)
+    assert cpu_seconds(server.pid) - before < 0.5 * (time.monotonic() - started)
+    for connection in connections:
+        connection.close()
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
     assert server.get("/v2/health/live").status_code == 200
