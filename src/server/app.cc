@@ -89,9 +89,10 @@ class App {
     return config_.server.inflight_bytes_max > 0 ? config_.server.inflight_bytes_max : machine_.memory_bytes / 4;
   }
   Result<std::shared_ptr<Target>> MakeTarget(const TargetConfig& target, const Price& cost);
-  Result<Nothing> StartHttp(V2Auth v2);
-  Result<Nothing> StartGrpc(V2Auth v2);
-  Result<Nothing> StartMetrics();
+  // Each returns where it listens.
+  Result<std::string> StartHttp(V2Auth v2);
+  Result<std::string> StartGrpc(V2Auth v2);
+  Result<std::string> StartMetrics();
 
   const Config& config_;
   const Machine machine_;
@@ -137,16 +138,27 @@ Result<Nothing> App::Start() {
                                            [this](const TargetConfig& target, const Price& cost) { return MakeTarget(target, cost); }));
   engine_ = std::make_unique<gateway::EngineImpl>(config_.tasks, *catalogue_, *accounts_, SystemClock());
   V2Auth v2 = SettledV2Auth(config_);
-  if (config_.server.grpc.enabled) TRY_DO(StartGrpc(v2));
-  if (config_.server.http.enabled) TRY_DO(StartHttp(v2));
-  if (config_.server.metrics.enabled) TRY_DO(StartMetrics());
+  // The port that answers /v2/health/live opens last: who sees it live may use the others. The lines keep Triton's order.
+  std::string grpc, http, metrics;
+  if (config_.server.metrics.enabled) {
+    TRY(metrics, StartMetrics());
+  }
+  if (config_.server.grpc.enabled) {
+    TRY(grpc, StartGrpc(v2));
+  }
+  if (config_.server.http.enabled) {
+    TRY(http, StartHttp(v2));
+  }
+  if (!grpc.empty()) LOG_INFO("Started GRPCInferenceService at {}", grpc);
+  if (!http.empty()) LOG_INFO("Started HTTPService at {}", http);
+  if (!metrics.empty()) LOG_INFO("Started Metrics Service at {}", metrics);
   if (v2 == V2Auth::kOpen && config_.server.http.enabled && !Loopback(config_.server.http.address))
     LOG_WARNING("anyone who reaches {} may load and unload models: --v2-auth=infer asks for a key", config_.server.http.address);
   ::malloc_trim(0);
   return Nothing{};
 }
 
-Result<Nothing> App::StartHttp(V2Auth v2) {
+Result<std::string> App::StartHttp(V2Auth v2) {
   const HttpConfig& http = config_.server.http;
   http::V2Options options;
   options.server_id = config_.server.id;
@@ -169,21 +181,19 @@ Result<Nothing> App::StartHttp(V2Auth v2) {
   http_ = std::make_unique<net::HttpServer>(threads_, HttpOptions(config_, machine_.memory_bytes),
                                             [this](net::Exchange& exchange) { return routes_.Serve(exchange); });
   TRY(int port, http_->Start());
-  LOG_INFO("Started HTTPService at {}:{}", http.address, port);
-  return Nothing{};
+  return fmt::format("{}:{}", http.address, port);
 }
 
-Result<Nothing> App::StartGrpc(V2Auth v2) {
+Result<std::string> App::StartGrpc(V2Auth v2) {
   grpc_front::ServerIdentity identity{config_.server.id, NEREID_VERSION, kserve::Extensions()};
   grpc_ = std::make_unique<GrpcServer>(
       config_.server.grpc, models_, std::move(identity), v2,
       [this](std::optional<std::string_view> authorization) { return accounts_->Authenticate(authorization); });
   TRY(int port, grpc_->Start());
-  LOG_INFO("Started GRPCInferenceService at {}:{}", config_.server.grpc.address, port);
-  return Nothing{};
+  return fmt::format("{}:{}", config_.server.grpc.address, port);
 }
 
-Result<Nothing> App::StartMetrics() {
+Result<std::string> App::StartMetrics() {
   net::HttpServerOptions options;
   options.address = config_.server.metrics.address.empty() ? config_.server.http.address : config_.server.metrics.address;
   options.port = config_.server.metrics.port;
@@ -194,8 +204,7 @@ Result<Nothing> App::StartMetrics() {
   metrics_http_ =
       std::make_unique<net::HttpServer>(threads_, std::move(options), http::MetricsHandler([this] { return metrics_.Render(); }));
   TRY(int port, metrics_http_->Start());
-  LOG_INFO("Started Metrics Service at {}:{}", address, port);
-  return Nothing{};
+  return fmt::format("{}:{}", address, port);
 }
 
 void App::Stop() {
