@@ -25,6 +25,8 @@ struct TensorMetadata {
   Shape shape;  // with a leading -1 when the model batches
 };
 
+using Labels = std::map<std::string, std::vector<std::string>, std::less<>>;  // output -> the name of each class
+
 // A loaded version. Holding the pointer keeps the version alive: hold it no longer than the request.
 struct ModelInfo {
   std::string name;
@@ -33,7 +35,7 @@ struct ModelInfo {
   std::vector<std::int64_t> versions;  // of all ready versions, ascending
   std::vector<TensorMetadata> inputs, outputs;
   std::shared_ptr<const inference::ModelConfig> config;
-  std::map<std::string, std::vector<std::string>, std::less<>> labels;  // by output name; index = class
+  Labels labels;
   std::int64_t max_batch_size = 0;
   bool decoupled = false;
   TextGenerator* text_generator = nullptr;  // null for a model that speaks tensors only

@@ -75,7 +75,7 @@ Pushed InferCall::Push(InferResponse&& response) {
 Result<grpc::ByteBuffer> InferCall::Answer(InferResponse response) {
   if (response.error) return std::unexpected(*std::move(response.error));
   if (response.empty) return Error(Code::kInternal, "the model ended without a response", "no_response");
-  if (!options_.classifications.empty()) TRY_DO(Classify(options_, *model_, response));
+  if (!options_.classifications.empty()) TRY_DO(ClassifyOutputs(options_, *model_, response));
   return RenderResponse(response);
 }
 

@@ -4,6 +4,7 @@
 #include <google/protobuf/io/coded_stream.h>
 
 #include "proto/grpc_service.pb.h"
+#include "protocol/kserve/classify.h"
 
 namespace nereid::grpc_front {
 namespace {
@@ -96,6 +97,16 @@ grpc::ByteBuffer Whole(const google::protobuf::MessageLite& message) {
 }
 
 }  // namespace
+
+Result<Nothing> ClassifyOutputs(const AnswerOptions& options, const ModelInfo& model, InferResponse& response) {
+  for (const AnswerOptions::Classification& wanted : options.classifications) {
+    for (Tensor& tensor : response.outputs) {
+      if (tensor.name != wanted.output) continue;
+      TRY(tensor, kserve::Classify(tensor, static_cast<std::uint64_t>(wanted.classes), model.labels, model.max_batch_size > 0));
+    }
+  }
+  return Nothing{};
+}
 
 Result<grpc::ByteBuffer> RenderResponse(const InferResponse& response) {
   std::string head = Head(response).SerializeAsString();

@@ -14,8 +14,8 @@ struct StreamMark {
   bool final = false;  // triton_final_response
 };
 
-// Replaces the outputs that were asked for as classes. Errors: a datatype that has no order, a shape that does not fit its bytes.
-Result<Nothing> Classify(const AnswerOptions& options, const ModelInfo& model, InferResponse& response);
+// Replaces the outputs that were asked for as classes. Errors as kserve::Classify.
+Result<Nothing> ClassifyOutputs(const AnswerOptions& options, const ModelInfo& model, InferResponse& response);
 
 // Fails when the message would be longer than gRPC can carry.
 Result<grpc::ByteBuffer> RenderResponse(const InferResponse& response);

@@ -28,7 +28,7 @@ class StreamCall::Slot final : public InferReceiver, public std::enable_shared_f
       return options_.empty_final_response ? std::optional(RenderStreamEnd(client_id_, model_->name, options_.requested_version))
                                            : std::nullopt;
     if (!options_.classifications.empty()) {
-      if (auto classified = Classify(options_, *model_, response); !classified)
+      if (auto classified = ClassifyOutputs(options_, *model_, response); !classified)
         return RenderStreamError(classified.error(), client_id_, model_->name, mark);
     }
     auto rendered = RenderStreamResponse(response, mark);

@@ -215,9 +215,8 @@ Result<PolledModel> Repository::Poll(const std::string& name, const LoadOptions&
   return polled;
 }
 
-Result<std::map<std::string, std::vector<std::string>, std::less<>>> ReadLabels(const fs::path& folder,
-                                                                                const inference::ModelConfig& config) {
-  std::map<std::string, std::vector<std::string>, std::less<>> labels;
+Result<Labels> ReadLabels(const fs::path& folder, const inference::ModelConfig& config) {
+  Labels labels;
   for (const auto& output : config.output()) {
     if (output.label_filename().empty()) continue;
     fs::path path = folder / output.label_filename();

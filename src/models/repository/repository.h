@@ -39,8 +39,7 @@ class Repository {
 };
 
 // By label_filename of each output; errors name the file.
-Result<std::map<std::string, std::vector<std::string>, std::less<>>> ReadLabels(const std::filesystem::path& folder,
-                                                                                const inference::ModelConfig& config);
+Result<Labels> ReadLabels(const std::filesystem::path& folder, const inference::ModelConfig& config);
 
 // The path of a model name or an override file is inside its folder.
 bool IsPlainName(std::string_view name);

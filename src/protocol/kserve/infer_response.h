@@ -7,11 +7,10 @@
 #include <vector>
 
 #include "api/infer.h"
+#include "api/model_service.h"
 #include "protocol/kserve/infer_request.h"
 
 namespace nereid::kserve {
-
-using Labels = std::map<std::string, std::vector<std::string>, std::less<>>;
 
 struct RenderedInfer {
   std::string json;
@@ -22,9 +21,6 @@ struct RenderedInfer {
 // `parsed` says how each output is wanted; `response` has no error.
 Result<RenderedInfer> RenderInferResponse(const InferResponse& response, const std::vector<OutputChoice>& outputs, bool binary_default,
                                           const Labels& labels, std::int64_t max_batch_size);
-
-// The best `classes` of an output as BYTES "value:index[:label]".
-Result<Tensor> Classify(const Tensor& tensor, std::uint64_t classes, const Labels& labels, bool batched);
 
 void AppendParameterValue(std::string& out, const ParameterValue& value);
 

@@ -1,4 +1,4 @@
-// Infer and generate answers, classification, and the generate request.
+// Infer and generate answers, and the generate request.
 #include <gtest/gtest.h>
 
 #include "protocol/kserve/generate.h"
@@ -68,32 +68,6 @@ TEST(InferResponse, HalfFloatsHaveNoJsonForm) {
   auto rendered = RenderInferResponse(ResponseOf({TensorOf<std::uint16_t>("A", Datatype::kFp16, {1}, {0x3c00})}), {}, false, {}, 0);
   ASSERT_FALSE(rendered);
   EXPECT_EQ(rendered.error().message, "sending FP16 data via JSON is not supported. Please use the binary data format for output");
-}
-
-TEST(Classification, BestFirstWithLabelsRowByRow) {
-  auto tensor = TensorOf<float>("S", Datatype::kFp32, {2, 4}, {0.1F, 0.7F, 0.05F, 0.15F, 4, 3, 2, 1});
-  auto best = Classify(tensor, 2, {{"S", {"cat", "dog", "bird", "fish"}}}, true);
-  ASSERT_TRUE(best);
-  EXPECT_EQ(best->shape, (Shape{2, 2}));
-  EXPECT_EQ(Texts(*best), (std::vector<std::string>{"0.700000:1:dog", "0.150000:3:fish", "4.000000:0:cat", "3.000000:1:dog"}));
-}
-
-TEST(Classification, MoreClassesThanElementsAreClippedAndTiesKeepTheirOrder) {
-  auto best = Classify(TensorOf<std::int32_t>("S", Datatype::kInt32, {3}, {5, 9, 5}), 10, {}, false);
-  ASSERT_TRUE(best);
-  EXPECT_EQ(Texts(*best), (std::vector<std::string>{"9:1", "5:0", "5:2"}));
-}
-
-TEST(Classification, TextHasNoClasses) {
-  auto best = Classify(Strings("S", {1}, {"a"}), 1, {}, false);
-  ASSERT_FALSE(best);
-  EXPECT_EQ(best.error().message, "class result not available for output due to unsupported type 'BYTES'");
-}
-
-TEST(Classification, NansAreLastAndDoNotBreakTheOrder) {
-  auto best = Classify(TensorOf<float>("S", Datatype::kFp32, {3}, {NAN, 1, 2}), 3, {}, false);
-  ASSERT_TRUE(best);
-  EXPECT_EQ(Texts(*best), (std::vector<std::string>{"2.000000:2", "1.000000:1", "nan:0"}));
 }
 
 ModelInfo TextModel() {
