@@ -101,6 +101,7 @@ std::vector<std::string> WithoutEffect(const Config& config) {
   };
   note(!config.server.trusted_proxies.empty(), "server.trusted_proxies");
   note(config.server.metrics.interval_ms != defaults.server.metrics.interval_ms, "server.metrics.interval_ms");
+  note(config.models.control == ControlMode::kPoll, "models.control: poll, which reads the repository once as none does,");
   note(config.models.poll_s != defaults.models.poll_s, "models.poll_s");
   note(config.models.memory_limit_bytes != 0, "models.memory_limit_bytes");
   for (const PublicModelConfig& model : config.public_models) {

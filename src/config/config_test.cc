@@ -93,6 +93,9 @@ TEST(Flags, WithoutEffectWarnOnceEach) {
 }
 
 TEST(Flags, ASettingWithoutEffectIsNamedWhereverItWasSet) {
+  EXPECT_EQ(Triton({"--model-control-mode=poll"})->warnings,
+            std::vector<std::string>{
+                "models.control: poll, which reads the repository once as none does, is accepted and has no effect in this version"});
   EXPECT_EQ(Triton({"--repository-poll-secs=3"})->warnings,
             std::vector<std::string>{"models.poll_s is accepted and has no effect in this version"});
   EXPECT_TRUE(WithoutEffect(Config{}).empty());

@@ -67,8 +67,6 @@ Result<Nothing> ModelServer::Start() {
                    fmt::format("failed to stat file {}: the model repository '{}' is no folder that can be read", folder, folder),
                    "no_repository");
   }
-  if (config_.control == ControlMode::kPoll)
-    return Error(Code::kUnsupported, "model control mode 'poll' is not available in this version; use 'none' or 'explicit'", "not_yet");
   live_ = true;
   for (int i = 0; i < std::max(1, config_.load_threads); ++i) {
     loaders_.emplace_back([this] { RunLoader(); });
