@@ -4,7 +4,8 @@
 
 namespace nereid {
 
-ComputeArbiter::ComputeArbiter(int tokens) : total_(std::max(1, tokens)), free_(total_) {}
+ComputeArbiter::ComputeArbiter(int tokens, std::chrono::milliseconds patience)
+    : total_(std::max(1, tokens)), patience_(patience), free_(total_) {}
 
 ComputeArbiter::Hold& ComputeArbiter::Hold::operator=(Hold&& other) noexcept {
   if (this != &other) {
@@ -27,9 +28,14 @@ ComputeArbiter::Hold ComputeArbiter::Acquire(int tokens, ComputePriority priorit
   tokens = std::clamp(tokens, 1, total_);
   std::unique_lock lock(mutex_);
   Waiter self{tokens, {}};
-  waiting_[static_cast<int>(priority)].push_back(&self);
+  auto& line = waiting_[static_cast<int>(priority)];
+  line.push_back(&self);
   Grant();
-  self.wake.wait(lock, [&] { return self.granted; });
+  if (!self.wake.wait_for(lock, patience_, [&] { return self.granted; })) {
+    line.remove(&self);
+    free_ -= tokens;
+    Grant();  // who stood behind may want less
+  }
   return Hold(this, tokens);
 }
 

@@ -1,6 +1,7 @@
 // Shares the cores among native compute calls (an ONNX Run, a llama_decode), so that two of them do not fight over caches and barriers.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <list>
@@ -13,9 +14,15 @@ namespace nereid {
 enum class ComputePriority : std::uint8_t { kHigh, kNormal, kLow };
 
 // Tokens = cores. Held only around the compute call itself, never while waiting for a worker, another model, a lock or a socket.
+//
+// It saves short calls from each other; it is no gate. A call that runs for seconds would else stand before all other models, so whoever
+// has waited for `patience` goes on with more tokens out than there are cores, and the kernel shares these.
 class ComputeArbiter {
  public:
-  explicit ComputeArbiter(int tokens);
+  // Several usual runs, and less than a person or a queue's timeout notices.
+  static constexpr std::chrono::milliseconds kPatience{20};
+
+  explicit ComputeArbiter(int tokens, std::chrono::milliseconds patience = kPatience);
 
   class Hold {
    public:
@@ -32,7 +39,8 @@ class ComputeArbiter {
     int tokens_ = 0;
   };
 
-  // Blocks until `tokens` (clamped to all of them) are free and nobody of a higher priority, or earlier of the same, waits.
+  // Blocks until `tokens` (clamped to all of them) are free and nobody of a higher priority, or earlier of the same, waits; at most for
+  // the patience.
   [[nodiscard]] Hold Acquire(int tokens, ComputePriority priority = ComputePriority::kNormal);
   // Without waiting: nothing when they are not free, or somebody waits.
   [[nodiscard]] std::optional<Hold> TryAcquire(int tokens);
@@ -47,8 +55,9 @@ class ComputeArbiter {
   void Grant();  // mutex_ held
 
   const int total_;
+  const std::chrono::milliseconds patience_;
   std::mutex mutex_;
-  int free_;                       // guarded by mutex_
+  int free_;                       // guarded by mutex_; below 0 while somebody's patience was at an end
   std::list<Waiter*> waiting_[3];  // guarded by mutex_; one list a priority, first come first
 };
 

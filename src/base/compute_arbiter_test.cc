@@ -11,7 +11,7 @@ namespace nereid {
 namespace {
 
 TEST(ComputeArbiter, NeverGivesOutMoreTokensThanItHas) {
-  ComputeArbiter arbiter(3);
+  ComputeArbiter arbiter(3, std::chrono::hours(1));
   std::atomic<int> held = 0, most = 0;
   std::vector<std::jthread> threads;
   for (int t = 0; t < 6; ++t) {
@@ -39,8 +39,20 @@ TEST(ComputeArbiter, ClampsARequestForMoreThanAll) {
   auto again = arbiter.Acquire(2);
 }
 
-TEST(ComputeArbiter, ALaterSmallRequestDoesNotOvertakeALargeOne) {
+TEST(ComputeArbiter, ALongHolderDoesNotStandBeforeTheOthers) {
   ComputeArbiter arbiter(2);
+  auto forever = arbiter.Acquire(2);
+  auto other = arbiter.Acquire(1), all = arbiter.Acquire(2);  // both return while the first is held
+  EXPECT_FALSE(arbiter.TryAcquire(1));
+  other.Release();
+  all.Release();
+  EXPECT_FALSE(arbiter.TryAcquire(1));
+  forever.Release();
+  EXPECT_TRUE(arbiter.TryAcquire(2));
+}
+
+TEST(ComputeArbiter, ALaterSmallRequestDoesNotOvertakeALargeOne) {
+  ComputeArbiter arbiter(2, std::chrono::hours(1));
   auto first = arbiter.Acquire(1);
   std::latch large_has_it(1);
   std::atomic<bool> large_done = false;

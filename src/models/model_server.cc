@@ -111,7 +111,7 @@ void ModelServer::Stop() {
     std::shared_lock lock(mutex_);
     for (const auto& [name, entry] : entries_) names.push_back(name);
   }
-  for (const auto& name : names) (void)UnloadNow(name);
+  for (const auto& name : names) UnloadNow(name, [](auto) {});
   live_ = false;
 }
 
@@ -261,21 +261,25 @@ Result<Nothing> ModelServer::LoadNow(const std::string& name, const LoadOptions&
   return Nothing{};
 }
 
-Result<Nothing> ModelServer::UnloadNow(const std::string& name) {
+void ModelServer::UnloadNow(const std::string& name, const Done& answer) {
   std::vector<std::shared_ptr<ModelVersion>> retired;
   {
     std::unique_lock lock(mutex_);
     auto entry = entries_.find(name);
-    if (entry == entries_.end()) return Nothing{};
-    for (auto& [version, slot] : entry->second.versions) {
-      if (!slot.version) continue;
-      retired.push_back(std::move(slot.version));
-      slot = Slot{State::kUnloading, "", nullptr};
+    if (entry != entries_.end()) {
+      for (auto& [version, slot] : entry->second.versions) {
+        if (!slot.version) continue;
+        retired.push_back(std::move(slot.version));
+        slot = Slot{State::kUnloading, "", nullptr};
+      }
     }
   }
+  answer(Nothing{});
   for (auto& version : retired) version->Stop();
   std::unique_lock lock(mutex_);
-  Entry& entry = entries_[name];
+  auto found = entries_.find(name);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
   for (auto& [version, slot] : entry.versions) {
     if (slot.state == State::kUnloading) slot = Slot{State::kUnavailable, "unloaded", nullptr};
   }
@@ -286,7 +290,6 @@ Result<Nothing> ModelServer::UnloadNow(const std::string& name) {
     entry.temporary.clear();
   }
   if (!retired.empty()) LOG_INFO("successfully unloaded '{}'", name);
-  return Nothing{};
 }
 
 void ModelServer::RenewVersionLists(Entry& entry) {
@@ -319,7 +322,7 @@ void ModelServer::Unload(std::string name, bool, Done done) {
     if (stopping_ || jobs_.size() >= kJobsMax)
       return done(Error(Code::kUnavailable, "the server takes no further unload now", "loaders_full"));
   }
-  Schedule(name, [this, name, done = std::move(done)] { done(UnloadNow(name)); });
+  Schedule(name, [this, name, done = std::move(done)] { UnloadNow(name, done); });
 }
 
 Result<std::shared_ptr<ModelVersion>> ModelServer::FindVersion(const ModelRef& model) const {

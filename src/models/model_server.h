@@ -78,7 +78,8 @@ class ModelServer final : public ModelService {
   };
 
   Result<Nothing> LoadNow(const std::string& name, const LoadOptions& options);
-  Result<Nothing> UnloadNow(const std::string& name);
+  // `answer` is called once no new request reaches the model; returns when the last one in flight has its answer.
+  void UnloadNow(const std::string& name, const Done& answer);
   Result<Backend*> BackendFor(const std::string& name);
   Result<std::shared_ptr<ModelVersion>> FindVersion(const ModelRef& model) const;
   void Schedule(std::string name, std::function<void()> run);

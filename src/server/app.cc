@@ -24,6 +24,7 @@
 #include "protocol/kserve/metadata.h"
 #include "providers/openai_target.h"
 #include "server/backends.h"
+#include "server/exit_limit.h"
 #include "server/signals.h"
 #include "store/store.h"
 
@@ -209,6 +210,8 @@ Result<std::string> App::StartMetrics() {
 
 void App::Stop() {
   SteadyTime deadline = std::chrono::steady_clock::now() + std::chrono::seconds(config_.server.exit_timeout_s);
+  constexpr std::chrono::seconds kSettling(2);  // for the settlements of what was cut
+  ExitLimit limit(deadline + 2 * kSettling);
   models_.BeginShutdown();  // readiness fails first, so that load balancers look elsewhere
   if (http_ && !http_->Drain(deadline)) LOG_ERROR("Exit timeout expired. Exiting immediately.");
   if (grpc_) grpc_->Drain(std::max<Nanos>(Nanos(0), deadline - std::chrono::steady_clock::now()));
@@ -216,7 +219,7 @@ void App::Stop() {
   models_.Stop();
   client_.Stop();
   // Tasks that were cut still have their settlements to write.
-  while (net::RunningTasks() > 0 && std::chrono::steady_clock::now() < deadline + std::chrono::seconds(2)) std::this_thread::yield();
+  while (net::RunningTasks() > 0 && std::chrono::steady_clock::now() < deadline + kSettling) std::this_thread::yield();
   threads_.Stop();
   threads_.Join();
   grpc_.reset();

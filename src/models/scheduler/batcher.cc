@@ -28,6 +28,11 @@ BatcherConfig BatcherConfig::Of(const inference::ModelConfig& config) {
   return out;
 }
 
+bool BatcherConfig::rejects_late() const {
+  auto rejects = [](const QueuePolicy& each) { return each.timeout > Nanos(0) && !each.delay_on_timeout; };
+  return rejects(policy) || std::ranges::any_of(level_policies, [&](const auto& level) { return rejects(level.second); });
+}
+
 std::uint64_t Batcher::LevelOf(std::uint64_t priority) const {
   return priority == 0 || priority > config_.levels ? config_.default_level : priority;
 }

@@ -31,6 +31,8 @@ struct BatcherConfig {
   std::map<std::uint64_t, QueuePolicy> level_policies;
 
   static BatcherConfig Of(const inference::ModelConfig& config);
+  // Some queue rejects what has waited too long.
+  bool rejects_late() const;
 };
 
 // What the batcher knows of a request. The owner keeps the rest behind `ticket`.
@@ -73,12 +75,16 @@ class Batcher {
     }
   }
 
+  // Only what of Take rejects: for when no instance is free to ask.
+  void Expire(SteadyTime now, std::vector<Queued>& rejected);
+  // No queued request expires before.
+  SteadyTime earliest() const { return earliest_; }
+
   std::size_t size() const { return size_; }
   // All that is left, for a scheduler that stops.
   std::vector<Queued> TakeAll();
 
  private:
-  void Expire(SteadyTime now, std::vector<Queued>& rejected);
   Next Decide(SteadyTime now);
   const QueuePolicy& PolicyOf(std::uint64_t level) const;
 

@@ -41,11 +41,13 @@ struct Scheduler::Shared {
   const Setup setup;
   std::mutex mutex;
   std::condition_variable quiet;
-  Batcher batcher;         // guarded by mutex
-  bool stopping = false;   // guarded by mutex
-  std::deque<Bed> beds;    // one an instance
-  std::vector<Bed*> idle;  // guarded by mutex; the last to lie down is woken first: its core and caches are still warm
-  std::int64_t open = 0;   // requests without a final answer; guarded by mutex
+  std::condition_variable timer;            // an earlier expiry than `timer_at`, or stopping
+  SteadyTime timer_at = SteadyTime::min();  // when the timer looks next; guarded by mutex
+  Batcher batcher;                          // guarded by mutex
+  bool stopping = false;                    // guarded by mutex
+  std::deque<Bed> beds;                     // one an instance
+  std::vector<Bed*> idle;                   // guarded by mutex; the last to lie down is woken first: its core and caches are still warm
+  std::int64_t open = 0;                    // requests without a final answer; guarded by mutex
 
   // preserve_ordering: answers leave in the order in which their requests came.
   struct Held {
@@ -131,8 +133,14 @@ class Scheduler::Job final : public Execution {
  private:
   void Count(const InferResponse& response) {
     Statistics& statistics = *shared_->setup.statistics;
-    Statistics::Request request{
-        request_.arrival == SteadyTime{} ? enqueued : request_.arrival, enqueued, started, shared_->setup.clock->Steady(), batch_size_, {}};
+    // What a backend waits for before it computes (free cores) is queueing too.
+    SteadyTime computing = response.times ? std::max(started, response.times->start) : started;
+    Statistics::Request request{request_.arrival == SteadyTime{} ? enqueued : request_.arrival,
+                                enqueued,
+                                computing,
+                                shared_->setup.clock->Steady(),
+                                batch_size_,
+                                {}};
     request.times = response.times.value_or(ComputeTimes{started, started, request.ended, request.ended});
     if (response.error) {
       statistics.Failed(request,
@@ -174,6 +182,7 @@ Scheduler::Scheduler(Setup setup, std::vector<std::unique_ptr<ModelInstance>> in
     std::string name = fmt::format("model:{}:{}", shared_->setup.model, i).substr(0, 15);  // the kernel's limit
     ::pthread_setname_np(threads_.back().native_handle(), name.c_str());
   }
+  if (shared_->setup.batcher.rejects_late()) threads_.emplace_back([this] { RunTimer(); });
 }
 
 Scheduler::~Scheduler() {
@@ -207,6 +216,7 @@ void Scheduler::Enqueue(InferRequest request, std::shared_ptr<InferReceiver> rec
       (void)job.release();  // the batcher's ticket owns it now
       shared.setup.statistics->AddPending(1);
       shared.WakeOne();
+      if (shared.batcher.earliest() < shared.timer_at) shared.timer.notify_one();
       return;
     }
   }
@@ -269,11 +279,29 @@ void Scheduler::RunInstance(std::size_t index) {
   }
 }
 
+void Scheduler::RunTimer() {
+  Shared& shared = *shared_;
+  std::unique_lock lock(shared.mutex);
+  while (!shared.stopping) {
+    shared.timer_at = shared.batcher.earliest();
+    if (shared.timer_at == SteadyTime::max()) shared.timer.wait(lock);
+    else shared.timer.wait_until(lock, shared.timer_at);
+    std::vector<Queued> rejected;
+    SteadyTime now = shared.setup.clock->Steady();
+    if (now > shared.batcher.earliest()) shared.batcher.Expire(now, rejected);
+    if (rejected.empty()) continue;
+    lock.unlock();
+    for (Queued& each : rejected) Reject(static_cast<Job*>(each.ticket));
+    lock.lock();
+  }
+}
+
 void Scheduler::Stop() {
   if (threads_.empty() && instances_.empty()) return;
   {
     std::unique_lock lock(shared_->mutex);
     shared_->stopping = true;
+    shared_->timer.notify_one();
     while (!shared_->idle.empty()) shared_->WakeOne();
     shared_->quiet.wait(lock, [this] { return shared_->open == 0; });
     while (!shared_->idle.empty()) shared_->WakeOne();

@@ -59,6 +59,8 @@ class Scheduler {
   class Job;
   struct Shared;
   void RunInstance(std::size_t index);
+  // Rejects what is late while all instances are busy.
+  void RunTimer();
   void Reject(Job* job);
 
   std::shared_ptr<Shared> shared_;  // outlives the scheduler while executions do

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 #include <type_traits>
 
@@ -17,7 +16,7 @@ constexpr std::int64_t kRowElementsMax = 1'000'000;
 template <class T>
 void AppendRow(std::string_view row, std::size_t classes, const std::vector<std::string>* labels, std::string& wire) {
   std::vector<T> values(row.size() / sizeof(T));
-  if (!values.empty()) std::memcpy(values.data(), row.data(), values.size() * sizeof(T));
+  row.copy(reinterpret_cast<char*>(values.data()), values.size() * sizeof(T));
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   auto before = [&values](std::size_t a, std::size_t b) {

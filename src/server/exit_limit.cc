@@ -1,0 +1,27 @@
+#include "server/exit_limit.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+
+namespace nereid::server {
+
+ExitLimit::ExitLimit(SteadyTime at)
+    : thread_([this, at] {
+        std::unique_lock lock(mutex_);
+        if (wake_.wait_until(lock, at, [this] { return done_; })) return;
+        LOG_ERROR("A model still runs after the exit timeout; the process ends without it.");
+        log::Flush();
+        ::_exit(1);
+      }) {}
+
+ExitLimit::~ExitLimit() {
+  {
+    std::lock_guard lock(mutex_);
+    done_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+}  // namespace nereid::server
