@@ -13,6 +13,9 @@ find_package(gRPC CONFIG REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(GTest REQUIRED)
 find_package(Threads REQUIRED)
+# Headers only, for the worker's extension on the limited API: which Python they are of does not matter.
+file(GLOB python_includes /usr/include/python3.*)
+find_path(PYTHON_INCLUDE Python.h HINTS ${python_includes} REQUIRED)
 
 function(nereid_cached_part name variable)
   if(DEFINED ENV{${variable}} AND NOT DEFINED ${variable})

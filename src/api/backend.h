@@ -20,6 +20,9 @@ class ModelInstanceGroup;
 
 namespace nereid {
 
+class CustomMetrics;
+class ModelService;
+
 // One request inside a backend. Destroying one that got no final response answers it with kInternal.
 class Execution {
  public:
@@ -43,12 +46,26 @@ struct InstanceSpec {
   int index = 0;
 };
 
+// Whether an instance takes work.
+struct Standing {
+  SteadyTime out_until{};  // it gets no batch before; in the past: it is in service
+  Status why;              // what requests are told while no instance of the version is in service
+};
+
 class ModelInstance {
  public:
   virtual ~ModelInstance() = default;
   // On the instance's own thread, never twice at a time. May keep the executions and answer later (decoupled models).
   // Requests whose required inputs differ in shape beyond the batch dim never share a batch, unless the input allows ragged batches.
   virtual void Execute(ExecutionBatch batch) = 0;
+
+  // For an instance that can break while it is idle. `call` may be called from any thread, by then or later, also after the instance's end:
+  // Attend follows soon. Before the first Execute.
+  virtual void AttendWhen(std::function<void()> call) { (void)call; }
+  // On the instance's own thread, between batches: the place to mend it, which may take long. Called again when it was out of service.
+  virtual Standing Attend() { return {}; }
+  // No further batch comes: an Attend that still works may give up. Any thread.
+  virtual void Stop() {}
 };
 
 // One loaded version.
@@ -57,6 +74,8 @@ class BackendModel {
   virtual ~BackendModel() = default;
   // On a loader thread.
   virtual Result<std::unique_ptr<ModelInstance>> CreateInstance(const InstanceSpec& spec) = 0;
+  // CreateInstance may run on several threads at once, which takes less time.
+  virtual bool CreatesInstancesInParallel() const { return false; }
   // Not null for a text model.
   virtual TextGenerator* text_generator() { return nullptr; }
   // The version can answer now. Must not block long.
@@ -73,11 +92,17 @@ struct ModelFiles {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // Fills what config.pbtxt leaves out (inputs, outputs, max_batch_size, ...), never what it says. On a loader thread.
+  // What AutoComplete has opened and Load can go on with.
+  class Opened {
+   public:
+    virtual ~Opened() = default;
+  };
+  // Fills what config.pbtxt leaves out (inputs, outputs, max_batch_size, ...), never what it says. On a loader thread. May return null.
   // A mismatch between the config and the files is an error that names both.
-  virtual Result<Nothing> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) = 0;
-  // On a loader thread; may take long. `config` is complete and outlives the model.
-  virtual Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig& config) = 0;
+  virtual Result<std::unique_ptr<Opened>> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) = 0;
+  // On a loader thread; may take long. `config` is complete and outlives the model. `opened` is AutoComplete's, or null.
+  virtual Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig& config,
+                                                     std::unique_ptr<Opened> opened) = 0;
 };
 
 // What the server hands to each backend when it makes it.
@@ -86,6 +111,11 @@ struct BackendWorld {
   int cores = 1;
   std::uint64_t memory_bytes = 0;
   std::map<std::string, std::string> options;  // --backend-config=<backend>,<key>=<value>
+
+  // For models that use others or count things. Both outlive the backend.
+  ModelService* models = nullptr;
+  CustomMetrics* metrics = nullptr;
+  std::vector<std::string> secret_variables;  // of the environment: not for the processes that a backend starts
 };
 
 }  // namespace nereid

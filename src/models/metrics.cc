@@ -97,6 +97,7 @@ std::vector<MetricFamily> ModelMetrics::Collect() const {
     Add(families.back(), {}, 0);
   }
   if (cpu_) CollectCpu(families);
+  for (auto& family : custom_.Collect()) families.push_back(std::move(family));
   return families;
 }
 

@@ -7,14 +7,15 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
+#include "metrics/custom_metrics.h"
 #include "models/model_server.h"
 
 namespace nereid::models {
 
 class ModelMetrics final : public prometheus::Collectable {
  public:
-  // `server` outlives the metrics. `cpu`: nv_cpu_* out of /proc too.
-  ModelMetrics(const ModelServer& server, bool cpu) : server_(server), cpu_(cpu) {}
+  // `server` and `custom`, the metrics that models define, outlive this. `cpu`: nv_cpu_* out of /proc too.
+  ModelMetrics(const ModelServer& server, const CustomMetrics& custom, bool cpu) : server_(server), custom_(custom), cpu_(cpu) {}
   std::vector<prometheus::MetricFamily> Collect() const override;
   // Prometheus text.
   std::string Render() const;
@@ -23,6 +24,7 @@ class ModelMetrics final : public prometheus::Collectable {
   void CollectCpu(std::vector<prometheus::MetricFamily>& families) const;
 
   const ModelServer& server_;
+  const CustomMetrics& custom_;
   const bool cpu_;
   // Busy and total ticks at the last scrape: utilisation is what happened between two scrapes.
   mutable std::mutex mutex_;

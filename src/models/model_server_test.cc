@@ -69,8 +69,8 @@ class EchoModel final : public BackendModel {
 class EchoBackend final : public Backend {
  public:
   explicit EchoBackend(Gate& gate) : gate_(gate) {}
-  Result<Nothing> AutoComplete(const ModelFiles&, inference::ModelConfig&) override { return Nothing{}; }
-  Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig&) override {
+  Result<std::unique_ptr<Opened>> AutoComplete(const ModelFiles&, inference::ModelConfig&) override { return nullptr; }
+  Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig&, std::unique_ptr<Opened>) override {
     if (fs::remove(files.version_folder / "fails_once")) return Error(Code::kInternal, "not yet");
     if (fs::exists(files.version_folder / "broken")) return Error(Code::kInternal, "the file is broken");
     return std::make_unique<EchoModel>(gate_);

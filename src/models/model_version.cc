@@ -1,5 +1,7 @@
 #include "models/model_version.h"
 
+#include <future>
+
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -19,16 +21,26 @@ std::vector<TensorMetadata> MetadataOf(const Ios& ios, bool batches) {
   return out;
 }
 
-Result<std::vector<std::unique_ptr<ModelInstance>>> CreateInstances(BackendModel& model, inference::ModelConfig& config) {
-  std::vector<std::unique_ptr<ModelInstance>> instances;
+std::vector<InstanceSpec> InstanceSpecs(inference::ModelConfig& config) {
+  std::vector<InstanceSpec> specs;
   for (auto& group : *config.mutable_instance_group()) {
     if (group.kind() == inference::ModelInstanceGroup::KIND_AUTO) group.set_kind(inference::ModelInstanceGroup::KIND_CPU);
     for (int i = 0; i < group.count(); ++i) {
-      InstanceSpec spec{fmt::format("{}_{}", group.name(), i), inference::ModelInstanceGroup::Kind_Name(group.kind()),
-                        group.gpus_size() > 0 ? group.gpus(i % group.gpus_size()) : 0, i};
-      TRY(auto instance, model.CreateInstance(spec));
-      instances.push_back(std::move(instance));
+      specs.push_back({fmt::format("{}_{}", group.name(), i), inference::ModelInstanceGroup::Kind_Name(group.kind()),
+                       group.gpus_size() > 0 ? group.gpus(i % group.gpus_size()) : 0, i});
     }
+  }
+  return specs;
+}
+
+Result<std::vector<std::unique_ptr<ModelInstance>>> CreateInstances(BackendModel& model, const std::vector<InstanceSpec>& specs) {
+  std::vector<std::future<Result<std::unique_ptr<ModelInstance>>>> made;
+  auto policy = model.CreatesInstancesInParallel() ? std::launch::async : std::launch::deferred;
+  for (const InstanceSpec& spec : specs) made.push_back(std::async(policy, [&model, &spec] { return model.CreateInstance(spec); }));
+  std::vector<std::unique_ptr<ModelInstance>> instances;
+  for (auto& each : made) {
+    TRY(auto instance, each.get());  // the futures of the others wait in their destructors
+    instances.push_back(std::move(instance));
   }
   return instances;
 }
@@ -40,7 +52,10 @@ Result<std::shared_ptr<ModelVersion>> ModelVersion::Load(const PolledModel& poll
   SteadyTime began = world.clock->Steady();
   ModelFiles files{polled.name, version, polled.folder, polled.folder / std::to_string(version)};
   auto config = std::make_shared<inference::ModelConfig>(polled.config);
-  if (auto_complete) TRY_DO(backend.AutoComplete(files, *config));
+  std::unique_ptr<Backend::Opened> opened;
+  if (auto_complete) {
+    TRY(opened, backend.AutoComplete(files, *config));
+  }
   // The backend may have turned batching on, or set what the defaults depend on.
   TRY_DO(NormaliseConfig(polled.name, *config));
   TRY_DO(CheckConfigAtLoad(*config));
@@ -50,8 +65,8 @@ Result<std::shared_ptr<ModelVersion>> ModelVersion::Load(const PolledModel& poll
 
   std::shared_ptr<ModelVersion> self(new ModelVersion);
   TRY(auto labels, ReadLabels(polled.folder, *config));
-  TRY(self->model_, backend.Load(files, *config));
-  TRY(auto instances, CreateInstances(*self->model_, *config));
+  TRY(self->model_, backend.Load(files, *config, std::move(opened)));
+  TRY(auto instances, CreateInstances(*self->model_, InstanceSpecs(*config)));
 
   bool batches = config->max_batch_size() > 0;
   auto info = std::make_shared<ModelInfo>();

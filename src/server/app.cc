@@ -15,6 +15,7 @@
 #include "http/metrics_endpoint.h"
 #include "http/v1/v1_api.h"
 #include "http/v2/v2_api.h"
+#include "metrics/custom_metrics.h"
 #include "models/local_target.h"
 #include "models/metrics.h"
 #include "models/model_server.h"
@@ -77,9 +78,9 @@ class App {
         machine_(ReadMachine()),
         arbiter_(machine_.cores),
         threads_(IoThreadCount(config.server.http, machine_.cores)),
-        models_(config.models, Backends(arbiter_, machine_), InflightBytes(), SystemClock()),
+        models_(config.models, Backends(World()), InflightBytes(), SystemClock()),
         client_(threads_),
-        metrics_(models_, config.server.metrics.cpu) {}
+        metrics_(models_, custom_metrics_, config.server.metrics.cpu) {}
 
   // The error is the line to print.
   Result<Nothing> Start();
@@ -89,6 +90,7 @@ class App {
   std::uint64_t InflightBytes() const {
     return config_.server.inflight_bytes_max > 0 ? config_.server.inflight_bytes_max : machine_.memory_bytes / 4;
   }
+  BackendWorld World();
   Result<std::shared_ptr<Target>> MakeTarget(const TargetConfig& target, const Price& cost);
   // Each returns where it listens.
   Result<std::string> StartHttp(V2Auth v2);
@@ -98,6 +100,7 @@ class App {
   const Config& config_;
   const Machine machine_;
   ComputeArbiter arbiter_;
+  CustomMetrics custom_metrics_;
   net::IoThreads threads_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<accounts::AccountsImpl> accounts_;
@@ -114,6 +117,16 @@ class App {
   std::unique_ptr<net::HttpServer> http_, metrics_http_;
   std::unique_ptr<GrpcServer> grpc_;
 };
+
+BackendWorld App::World() {
+  BackendWorld world{&arbiter_, machine_.cores, machine_.memory_bytes, {}, &models_, &custom_metrics_, {}};
+  for (const ProviderConfig& provider : config_.providers) {
+    for (const SecretRef& key : provider.keys) {
+      if (key.source.starts_with("env:")) world.secret_variables.push_back(key.source.substr(4));
+    }
+  }
+  return world;
+}
 
 Result<std::shared_ptr<Target>> App::MakeTarget(const TargetConfig& target, const Price& cost) {
   if (target.provider.empty()) return std::make_shared<models::LocalTarget>(models_, ModelRef{target.model, -1}, cost);

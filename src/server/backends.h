@@ -4,13 +4,12 @@
 #include <map>
 #include <string>
 
-#include "base/compute_arbiter.h"
-#include "base/machine.h"
+#include "api/backend.h"
 #include "models/model_server.h"
 
 namespace nereid::server {
 
-// `arbiter` outlives the backends.
-std::map<std::string, models::BackendFactory> Backends(ComputeArbiter& arbiter, const Machine& machine);
+// `common`: what all of them are handed; only the options differ.
+std::map<std::string, models::BackendFactory> Backends(BackendWorld common);
 
 }  // namespace nereid::server

@@ -8,7 +8,7 @@ build=(
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libsimdjson-dev
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc prometheus-cpp-dev
   libspdlog-dev libfmt-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libssl-dev zlib1g-dev
-  libgtest-dev libgmock-dev python3 python3-venv python3-pip curl ca-certificates git openssl procps
+  libgtest-dev libgmock-dev python3 libpython3-dev python3-venv python3-pip curl ca-certificates git openssl procps
 )
 bench=(nginx-light haproxy wrk)
 

@@ -69,8 +69,8 @@ class Model final : public BackendModel {
 
 class IdentityBackend final : public Backend {
  public:
-  Result<Nothing> AutoComplete(const ModelFiles&, inference::ModelConfig&) override { return Nothing{}; }
-  Result<std::unique_ptr<BackendModel>> Load(const ModelFiles&, const inference::ModelConfig& config) override {
+  Result<std::unique_ptr<Opened>> AutoComplete(const ModelFiles&, inference::ModelConfig&) override { return nullptr; }
+  Result<std::unique_ptr<BackendModel>> Load(const ModelFiles&, const inference::ModelConfig& config, std::unique_ptr<Opened>) override {
     if (config.input_size() != config.output_size())
       return Error(Code::kInvalidArgument,
                    fmt::format("model '{}' of the identity backend has {} inputs and {} outputs; it needs as many of each", config.name(),

@@ -76,7 +76,7 @@ class LlamaBackendTest : public testing::Test {
   void WriteModel(const std::string& name = "model.gguf") { TinyGguf().Write(files_.version_folder / name); }
   Result<Nothing> Load() {
     TRY_DO(backend_->AutoComplete(files_, config_));
-    TRY(model_, backend_->Load(files_, config_));
+    TRY(model_, backend_->Load(files_, config_, nullptr));
     TRY(instance_, model_->CreateInstance({}));
     return Nothing{};
   }

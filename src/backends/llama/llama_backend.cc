@@ -71,7 +71,7 @@ class LlamaBackend final : public Backend {
  public:
   explicit LlamaBackend(const BackendWorld& world) : runtime_(std::make_shared<Runtime>(world.arbiter, world.cores)) {}
 
-  Result<Nothing> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) override {
+  Result<std::unique_ptr<Opened>> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) override {
     TRY_DO(FindModelFile(files, config.default_model_filename()));
     if (config.max_batch_size() > 0) {
       return Error(Code::kInvalidArgument,
@@ -93,10 +93,11 @@ class LlamaBackend final : public Backend {
       group->set_count(1);
       group->set_kind(inference::ModelInstanceGroup::KIND_CPU);
     }
-    return Nothing{};
+    return nullptr;
   }
 
-  Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig& config) override {
+  Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig& config,
+                                             std::unique_ptr<Opened>) override {
     try {
       return LoadChecked(files, config);
     } catch (const std::exception& failure) {

@@ -1,8 +1,6 @@
 #include "backends/onnxruntime/onnxruntime_backend.h"
 
 #include <charconv>
-#include <map>
-#include <mutex>
 
 #include <fmt/format.h>
 
@@ -51,22 +49,18 @@ class OnnxRuntimeBackend final : public Backend {
         threads_(threads),
         default_max_batch_size_(default_max_batch_size) {}
 
-  Result<Nothing> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) override {
+  Result<std::unique_ptr<Opened>> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) override {
     TRY(auto session, Open(files, config));
     CompleteConfig(session->inputs, session->outputs, default_max_batch_size_, config);
-    std::lock_guard lock(mutex_);
-    opened_[FileOf(files, config)] = std::move(session);  // Load comes next and takes it
-    return Nothing{};
+    return std::make_unique<OpenedSession>(std::move(session));
   }
 
-  Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig& config) override {
+  Result<std::unique_ptr<BackendModel>> Load(const ModelFiles& files, const inference::ModelConfig& config,
+                                             std::unique_ptr<Opened> opened) override {
     std::shared_ptr<Session> session;
-    {
-      std::lock_guard lock(mutex_);
-      auto found = opened_.extract(FileOf(files, config));
-      if (!found.empty()) session = std::move(found.mapped());
-    }
-    if (!session) {
+    if (opened) {
+      session = std::move(static_cast<OpenedSession&>(*opened).session);
+    } else {
       TRY(session, Open(files, config));
     }
     TRY_DO(CheckConfig(session->inputs, session->outputs, config));
@@ -75,6 +69,11 @@ class OnnxRuntimeBackend final : public Backend {
   }
 
  private:
+  struct OpenedSession final : Opened {
+    explicit OpenedSession(std::shared_ptr<Session> s) : session(std::move(s)) {}
+    std::shared_ptr<Session> session;
+  };
+
   Result<std::shared_ptr<Session>> Open(const ModelFiles& files, const inference::ModelConfig& config) {
     SessionSettings settings;
     settings.shared_threads = threads_;
@@ -111,8 +110,6 @@ class OnnxRuntimeBackend final : public Backend {
   const BackendWorld world_;
   Ort::Env environment_;
   const int threads_, default_max_batch_size_;
-  std::mutex mutex_;
-  std::map<std::filesystem::path, std::shared_ptr<Session>> opened_;  // guarded by mutex_; between AutoComplete and Load of one model
 };
 
 }  // namespace

@@ -30,12 +30,15 @@ std::uint64_t ShapeKey(const InferRequest& request, const Scheduler::Setup& setu
 
 // What instances, executions and the scheduler share.
 struct Scheduler::Shared {
-  Shared(Setup s, std::size_t instances) : setup(std::move(s)), batcher(setup.batcher), beds(instances) {}
+  Shared(Setup s, std::size_t instances) : setup(std::move(s)), batcher(setup.batcher), beds(instances), in_service(instances) {}
 
   // Where an instance waits for work.
   struct Bed {
     std::condition_variable wake;
     bool woken = false;
+    bool attention = false;  // the instance wants to be attended to
+    bool in_service = true;  // else until `standing.out_until`
+    Standing standing;
   };
 
   const Setup setup;
@@ -45,7 +48,8 @@ struct Scheduler::Shared {
   SteadyTime timer_at = SteadyTime::min();  // when the timer looks next; guarded by mutex
   Batcher batcher;                          // guarded by mutex
   bool stopping = false;                    // guarded by mutex
-  std::deque<Bed> beds;                     // one an instance
+  std::deque<Bed> beds;                     // one an instance; guarded by mutex
+  std::size_t in_service;                   // of the beds; guarded by mutex
   std::vector<Bed*> idle;                   // guarded by mutex; the last to lie down is woken first: its core and caches are still warm
   std::int64_t open = 0;                    // requests without a final answer; guarded by mutex
 
@@ -63,8 +67,10 @@ struct Scheduler::Shared {
   // `mutex` is held.
   void WakeOne() {
     if (idle.empty()) return;
-    Bed& bed = *idle.back();
-    idle.pop_back();
+    Wake(*idle.back());
+  }
+  void Wake(Bed& bed) {
+    std::erase(idle, &bed);
     bed.woken = true;
     bed.wake.notify_one();
   }
@@ -178,6 +184,15 @@ class Scheduler::Job final : public Execution {
 Scheduler::Scheduler(Setup setup, std::vector<std::unique_ptr<ModelInstance>> instances)
     : shared_(std::make_shared<Shared>(std::move(setup), instances.size())), instances_(std::move(instances)) {
   for (std::size_t i = 0; i < instances_.size(); ++i) {
+    instances_[i]->AttendWhen([weak = std::weak_ptr(shared_), i] {
+      auto shared = weak.lock();
+      if (!shared) return;
+      std::lock_guard lock(shared->mutex);
+      shared->beds[i].attention = true;
+      shared->Wake(shared->beds[i]);
+    });
+  }
+  for (std::size_t i = 0; i < instances_.size(); ++i) {
     threads_.emplace_back([this, i] { RunInstance(i); });
     std::string name = fmt::format("model:{}:{}", shared_->setup.model, i).substr(0, 15);  // the kernel's limit
     ::pthread_setname_np(threads_.back().native_handle(), name.c_str());
@@ -200,6 +215,12 @@ void Scheduler::Enqueue(InferRequest request, std::shared_ptr<InferReceiver> rec
     if (shared.stopping) {
       lock.unlock();
       job->Fail(Status{Code::kUnavailable, prefix + std::string(kStopping), "stopping", ""}, FailureReason::kRejected);
+      return;
+    }
+    if (shared.in_service == 0) {
+      Status why = shared.beds.front().standing.why;
+      lock.unlock();
+      job->Fail(std::move(why), FailureReason::kBackend);
       return;
     }
     std::uint64_t level = shared.batcher.LevelOf(job->request().priority);
@@ -236,11 +257,53 @@ void Scheduler::Reject(Job* job) {
   }
 }
 
+void Scheduler::Refuse(const Status& why, std::unique_lock<std::mutex>& lock) {
+  std::vector<Queued> all = shared_->batcher.TakeAll();
+  lock.unlock();
+  for (Queued& each : all) {
+    std::unique_ptr<Job> job(static_cast<Job*>(each.ticket));
+    shared_->setup.statistics->AddPending(-1);
+    job->Fail(why, FailureReason::kBackend);
+  }
+  lock.lock();
+}
+
+void Scheduler::Attend(std::size_t index, std::unique_lock<std::mutex>& lock) {
+  Shared& shared = *shared_;
+  Shared::Bed& bed = shared.beds[index];
+  bed.attention = false;
+  if (shared.batcher.size() > 0) shared.WakeOne();  // it may have been woken for that
+  lock.unlock();
+  Standing standing = instances_[index]->Attend();
+  lock.lock();
+  bed.standing = std::move(standing);
+  bool in_service = bed.standing.out_until <= shared.setup.clock->Steady();
+  if (in_service == std::exchange(bed.in_service, in_service)) return;
+  if (in_service) ++shared.in_service;
+  else --shared.in_service;
+}
+
 void Scheduler::RunInstance(std::size_t index) {
   Shared& shared = *shared_;
+  Shared::Bed& bed = shared.beds[index];
+  auto woken = [&bed] { return bed.woken; };
   auto gone = [](void* ticket) { return static_cast<Job*>(ticket)->cancelled(); };
   std::unique_lock lock(shared.mutex);
   for (;;) {
+    if (shared.stopping && shared.batcher.size() == 0) return;
+    if (bed.attention) {
+      Attend(index, lock);
+      continue;
+    }
+    if (!bed.in_service) {
+      if (shared.in_service == 0 && shared.batcher.size() > 0) {
+        Refuse(Status(bed.standing.why), lock);
+        continue;
+      }
+      bed.woken = false;
+      if (!bed.wake.wait_until(lock, bed.standing.out_until, woken)) bed.attention = true;  // its time out is over
+      continue;
+    }
     std::vector<Queued> rejected;
     SteadyTime now = shared.setup.clock->Steady();
     Batcher::Next next = shared.batcher.Take(now, rejected, gone);
@@ -267,11 +330,8 @@ void Scheduler::RunInstance(std::size_t index) {
       lock.lock();
       continue;
     }
-    if (shared.stopping && shared.batcher.size() == 0) return;
-    Shared::Bed& bed = shared.beds[index];
     bed.woken = false;
     shared.idle.push_back(&bed);
-    auto woken = [&bed] { return bed.woken; };
     if (next.wait == SteadyTime::max()) bed.wake.wait(lock, woken);
     else if (shared.stopping) bed.wake.wait_until(lock, std::min(next.wait, now + Millis(1)), woken);
     else bed.wake.wait_until(lock, next.wait, woken);
@@ -304,8 +364,9 @@ void Scheduler::Stop() {
     shared_->timer.notify_one();
     while (!shared_->idle.empty()) shared_->WakeOne();
     shared_->quiet.wait(lock, [this] { return shared_->open == 0; });
-    while (!shared_->idle.empty()) shared_->WakeOne();
+    for (auto& bed : shared_->beds) shared_->Wake(bed);
   }
+  for (auto& instance : instances_) instance->Stop();
   for (auto& thread : threads_) thread.join();
   threads_.clear();
   instances_.clear();

@@ -59,6 +59,10 @@ class Scheduler {
   class Job;
   struct Shared;
   void RunInstance(std::size_t index);
+  // Lets the instance mend itself. `lock` holds the mutex, and again at the end.
+  void Attend(std::size_t index, std::unique_lock<std::mutex>& lock);
+  // Answers all that is queued with `why`.
+  void Refuse(const Status& why, std::unique_lock<std::mutex>& lock);
   // Rejects what is late while all instances are busy.
   void RunTimer();
   void Reject(Job* job);

@@ -1,0 +1,264 @@
+"""Runs one model.py: takes the server's calls one by one and answers each."""
+import asyncio
+import faulthandler
+import importlib.util
+import inspect
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+
+from nereid_worker import calls, channel, core
+from nereid_worker.errors import Refusal, TritonError, describe
+from nereid_worker.model_config import ModelConfig
+from nereid_worker.request import RELEASE_RESCHEDULE, InferenceRequest, InferenceResponse
+
+CONTROL, SERVER_REGION, OWN_REGION, EVENT, LIFE, LAST_WORDS = range(3, 9)  # descriptors the server hands in
+TRIM_SECONDS = 5.0
+
+
+class Context:
+    """What requests know of the model that they are for."""
+
+    def __init__(self):
+        self.model_name, self.model_version, self.decoupled = "", -1, False
+        self.executing = False
+        self.open = {}  # requests that are left to their response senders: id -> sender
+
+
+class Host:
+    def __init__(self, name, folder, file):
+        self.name, self.folder, self.file = name, folder, file
+        self.model = self.type = self.loop = None
+        self.context = calls.context = Context()
+
+    # ------------------------------------------------------------- the calls
+
+    def load_type(self):
+        if self.type is not None:
+            return
+        sys.path[:0] = [self.folder, os.path.dirname(self.folder)]
+        path = os.path.join(self.folder, self.file)
+        name = os.path.splitext(os.path.basename(self.file))[0]
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        if not hasattr(module, "TritonPythonModel"):
+            raise Refusal("'%s' has no class TritonPythonModel" % path)
+        self.type = module.TritonPythonModel
+
+    def auto_complete(self, config, model):
+        self.load_type()
+        if not hasattr(self.type, "auto_complete_config"):
+            return None
+        completed = self.type.auto_complete_config(ModelConfig(config))
+        if not isinstance(completed, ModelConfig):
+            raise Refusal("auto_complete_config function in model '%s' must return a valid pb.ModelConfig object." % model)
+        return completed._text()
+
+    def initialize(self, name, arguments, decoupled):
+        arguments = dict(arguments)
+        self.name = name
+        self.context.model_name = arguments["model_name"]
+        self.context.model_version = int(arguments["model_version"])
+        self.context.decoupled = decoupled
+        self.load_type()
+        if not callable(getattr(self.type, "execute", None)):
+            raise Refusal("the class TritonPythonModel of '%s' has no function execute" % os.path.join(self.folder, self.file))
+        self.model = self.type()
+        if hasattr(self.model, "initialize"):
+            self.model.initialize(arguments)
+        self.context.executing = True
+        if not hasattr(self.model, "is_ready"):
+            return False
+        calls.answer_readiness(self.is_ready)
+        return True
+
+    def is_ready(self):
+        try:
+            ready = self.model.is_ready()
+            if inspect.iscoroutine(ready):
+                ready = self.run(ready)
+            if not isinstance(ready, bool):
+                raise Refusal("is_ready() must return a boolean value")
+            return ready, ""
+        except Exception as failure:
+            return False, describe(failure)
+
+    def finalize(self):
+        self.context.executing = False
+        if self.model is not None and hasattr(self.model, "finalize"):
+            self.model.finalize()
+
+    def execute(self, block, at, wires):
+        context = self.context
+        requests = [InferenceRequest._received(wire, block, at, context) for wire in wires]
+        calls.parent.set(requests[0]._id if len(requests) == 1 else 0)
+        try:
+            responses = self.model.execute(requests)
+            if inspect.iscoroutine(responses):
+                if context.decoupled:
+                    self.leave(requests)
+                    self.run_later(responses, requests)
+                    return [None] * len(requests), ()
+                responses = self.run(responses)
+            if responses is None or context.decoupled:
+                return self.left_to_senders(responses, requests), ()
+            return self.encode(responses, requests)
+        except BaseException:
+            for request in requests:
+                if request._sender is not None:
+                    request._sender._close()
+            raise
+
+    # ------------------------------------------------------------- what execute returned
+
+    def encode(self, responses, requests):
+        if not isinstance(responses, list):
+            raise Refusal("Expected a list in the execute return, found type '%s'." % type(responses).__name__)
+        if len(responses) != len(requests):
+            raise Refusal(
+                "Number of InferenceResponse objects do not match the number of InferenceRequest objects. InferenceRequest(s) size is:%d, "
+                "and InferenceResponse(s) size is:%d\n" % (len(requests), len(responses)))
+        encoded, tensors, at = [], [], 0
+        for request, response in zip(requests, responses):
+            if isinstance(response, InferenceResponse):
+                part, at = response._encode(request._requested, tensors, at)
+                encoded.append(part)
+            elif response is None and request._release == RELEASE_RESCHEDULE:
+                encoded.append(self.not_rescheduled())
+            elif response is None and request._sender is not None:
+                encoded.append(None)
+                self.leave((request,))
+            else:
+                raise Refusal(
+                    "Expected an 'InferenceResponse' object in the execute function return list, found type '%s'." % type(response).__name__)
+        return encoded, tensors
+
+    def left_to_senders(self, responses, requests):
+        """nothing was returned: each request is answered through its sender, or at once when it has none"""
+        if responses is not None:
+            raise Refusal("Python model '%s' is using the decoupled mode and the execute function must return None." % self.name)
+        encoded = []
+        for request in requests:
+            if request._release == RELEASE_RESCHEDULE:
+                encoded.append(self.not_rescheduled())
+            elif request._sender is not None:
+                encoded.append(None)
+                self.leave((request,))
+            else:
+                encoded.append(self.error("the execute function returned None and has not asked for the request's response sender"))
+        return encoded
+
+    def not_rescheduled(self):
+        return self.error("Request is released with TRITONSERVER_REQUEST_RELEASE_RESCHEDULE, while the model is not configured to handle "
+                          "such a flag.")
+
+    def error(self, text):
+        return (TritonError.INTERNAL, "Failed to process the request(s) for model '%s', message: %s" % (self.name, text)), "", ()
+
+    def leave(self, requests):
+        for request in requests:
+            sender = request.get_response_sender()
+            if not sender._closed:
+                self.context.open[request._id] = sender
+
+    # ------------------------------------------------------------- coroutines
+
+    def event_loop(self):
+        if self.loop is None:
+            self.loop = asyncio.new_event_loop()
+            threading.Thread(target=self.loop.run_forever, name="nereid-asyncio", daemon=True).start()
+        return self.loop
+
+    def run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.event_loop()).result()
+
+    def run_later(self, coroutine, requests):
+        def ended(future):
+            failure = future.exception()
+            for request in requests if failure is not None else ():
+                sender = request.get_response_sender()
+                if not sender._closed:
+                    (code, text), _, _ = self.error(describe(failure))
+                    sender.send(InferenceResponse(error=TritonError(text, code)), flags=1)
+
+        asyncio.run_coroutine_threadsafe(coroutine, self.event_loop()).add_done_callback(ended)
+
+    # ------------------------------------------------------------- the loop
+
+    def answer(self, block, at, message):
+        """result and tensors of the call's answer"""
+        kind = message[0]
+        if kind == channel.EXECUTE:
+            return self.execute(block, at, message[1])
+        if kind == channel.INITIALIZE:
+            return self.initialize(*message[1:]), ()
+        if kind == channel.AUTO_COMPLETE:
+            return self.auto_complete(*message[1:]), ()
+        return self.finalize(), ()
+
+    def serve(self):
+        channel.send((channel.DONE, None, None), (), True)  # up
+        dirty, trimmed = False, 0.0
+        while True:
+            call = core.wait_call(TRIM_SECONDS if dirty else -1.0)
+            if call is None:
+                dirty = core.trim()
+                continue
+            dirty = True
+            content, at, message = call
+            block = channel.block_at(content)
+            kind = message[0]
+            error = leaving = result = None
+            tensors = ()
+            try:
+                result, tensors = self.answer(block, at, message)
+            except BaseException as failure:
+                error = describe(failure)
+                if not isinstance(failure, Exception):
+                    leaving = failure
+            call = message = block = None
+            try:
+                channel.send((channel.DONE, error, result), tensors, True)
+            except Exception as failure:  # the answer does not fit, or holds what cannot be said
+                channel.send((channel.DONE, describe(failure), None), (), True)
+            result = tensors = None
+            if leaving is not None:
+                raise leaving
+            if kind == channel.FINALIZE:
+                return
+            now = time.monotonic()
+            if now - trimmed > TRIM_SECONDS:
+                core.trim()
+                trimmed = now
+
+
+def limit_memory(limit):
+    if limit > 0:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    try:
+        # When the machine runs out of memory, a worker goes before the server does.
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("500")
+    except OSError:
+        pass
+
+
+def run(arguments):
+    name, folder, file, sizes, memory_limit = arguments
+    initial, growth, most = (int(each) for each in sizes.split(","))
+    for each in range(CONTROL, LAST_WORDS + 1):
+        os.set_inheritable(each, False)
+    channel.attach(CONTROL, SERVER_REGION, OWN_REGION, EVENT, LIFE, initial, growth, most)
+    faulthandler.enable(file=LAST_WORDS)
+    # The server asks where a worker hangs before it kills it.
+    faulthandler.register(signal.SIGUSR2, file=LAST_WORDS, all_threads=True)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+    limit_memory(int(memory_limit))
+    Host(name, folder, file).serve()

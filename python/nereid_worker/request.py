@@ -1,0 +1,225 @@
+"""Requests, responses and senders as models see them."""
+import json
+import threading
+
+from nereid_worker import channel, core
+from nereid_worker.errors import TritonError, TritonModelException
+from nereid_worker.tensor import PreferredMemory, Tensor
+
+SEQUENCE_START, SEQUENCE_END = 1, 2
+COMPLETE_FINAL = 1
+RELEASE_ALL, RELEASE_RESCHEDULE = 1, 2
+
+
+class InferenceTrace:
+    """A request's trace; there is none to follow yet."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context=None):
+        self._context = context
+
+    def get_context(self):
+        return self._context
+
+
+class InferenceRequest:
+    """One that the server sent to execute(), or one that a model makes to call another model."""
+
+    __slots__ = ("_id", "_request_id", "_correlation_id", "_flags", "_timeout", "_parameters", "_requested", "_inputs", "_cell", "_block",
+                 "_sender", "_release", "_watched", "_model_name", "_model_version", "_preferred_memory", "_trace", "_context", "__weakref__")
+
+    def __init__(self, request_id="", correlation_id=0, inputs=None, requested_output_names=None, model_name=None, model_version=-1,
+                 flags=0, timeout=0, preferred_memory=None, trace=None, parameters=None):
+        if inputs is None or requested_output_names is None or model_name is None:
+            raise TypeError("InferenceRequest needs inputs, requested_output_names and model_name")
+        if isinstance(correlation_id, bool) or not isinstance(correlation_id, (int, str)):
+            raise TritonModelException("Correlation ID must be integer or string")
+        if not all(isinstance(each, Tensor) for each in inputs):
+            raise TypeError("InferenceRequest: inputs must be a list of pb_utils.Tensor")
+        self._id = None
+        self._request_id, self._correlation_id, self._inputs = request_id, correlation_id, list(inputs)
+        self._requested, self._model_name, self._model_version = list(requested_output_names), model_name, model_version
+        self._flags, self._timeout = flags, timeout
+        self._preferred_memory = PreferredMemory(0) if preferred_memory is None else preferred_memory
+        self._trace = InferenceTrace() if trace is None else trace
+        self._parameters = json.dumps(parameters_of(parameters)) if parameters else ""
+        self._context = None
+
+    @classmethod
+    def _received(cls, wire, block, at, context):
+        self = cls.__new__(cls)
+        (self._id, self._cell, self._request_id, self._correlation_id, self._flags, self._timeout, self._parameters, self._requested,
+         parts) = wire
+        self._inputs = [Tensor._of_memory(name, datatype, shape, block, at + offset, size) for name, datatype, shape, offset, size in parts]
+        self._block = block
+        self._sender = None
+        self._release = RELEASE_ALL
+        self._watched = False
+        self._context = context
+        return self
+
+    def inputs(self):
+        return self._inputs
+
+    def request_id(self):
+        return self._request_id
+
+    def correlation_id(self):
+        return self._correlation_id
+
+    def flags(self):
+        return self._flags
+
+    def set_flags(self, flags):
+        self._flags = flags
+
+    def timeout(self):
+        return self._timeout
+
+    def parameters(self):
+        return self._parameters or "{}"
+
+    def trace(self):
+        return InferenceTrace() if self._id is not None else self._trace
+
+    def requested_output_names(self):
+        return list(self._requested)
+
+    def preferred_memory(self):
+        return PreferredMemory(0) if self._id is not None else self._preferred_memory
+
+    def model_name(self):
+        return self._context.model_name if self._id is not None else self._model_name
+
+    def model_version(self):
+        return self._context.model_version if self._id is not None else self._model_version
+
+    def is_cancelled(self):
+        if self._id is None:
+            return False
+        if not self._watched:
+            # From now on the server keeps the request's word up to date.
+            self._watched = True
+            channel.send((channel.WATCH, self._id))
+        return core.cancelled(self._cell)
+
+    def get_response_sender(self):
+        if self._id is None:
+            raise TritonModelException("get_response_sender: only a request that execute() was given has a response sender")
+        if self._sender is None:
+            self._sender = InferenceResponseSender(self)
+        return self._sender
+
+    def set_release_flags(self, flags):
+        if flags not in (RELEASE_ALL, RELEASE_RESCHEDULE):
+            raise TritonModelException("Unable to set release flags. Unsupported flag provided.")
+        self._release = flags
+
+    def exec(self, decoupled=False):
+        from nereid_worker import calls
+        return calls.infer(self, decoupled)
+
+    def async_exec(self, decoupled=False):
+        from nereid_worker import calls
+        return calls.infer_async(self, decoupled)
+
+
+def parameters_of(parameters):
+    """checked: names to bool, int, float or str"""
+    if not isinstance(parameters, dict):
+        raise TritonModelException("parameters must be a dict of str to bool, int, float or str")
+    for key, value in parameters.items():
+        if not isinstance(key, str):
+            raise TritonModelException("Expect parameters keys to have type str, found type <class '%s'>" % type(key).__name__)
+        if not isinstance(value, (bool, int, float, str)):
+            raise TritonModelException(
+                "Expect parameters values to have type bool/int/str, found type <class '%s'>" % type(value).__name__)
+    return parameters
+
+
+class InferenceResponse:
+    __slots__ = ("_tensors", "_error", "_parameters", "__weakref__")
+
+    def __init__(self, output_tensors=None, error=None, parameters=None):
+        if error is not None and not isinstance(error, TritonError):
+            raise TypeError("InferenceResponse: error must be a TritonError, not %s" % type(error).__name__)
+        self._error = error
+        self._tensors = [] if error is not None or output_tensors is None else list(output_tensors)
+        for each in self._tensors:
+            if not isinstance(each, Tensor):
+                raise TypeError("InferenceResponse: output_tensors must hold pb_utils.Tensor objects, not %s" % type(each).__name__)
+        self._parameters = json.dumps(parameters_of(parameters)) if parameters else ""
+
+    def output_tensors(self):
+        return self._tensors
+
+    def has_error(self):
+        return self._error is not None
+
+    def error(self):
+        return self._error
+
+    def parameters(self):
+        return self._parameters or "{}"
+
+    def _encode(self, requested, tensors, at):
+        """(error or None, parameters, outputs) and where the next tensor starts"""
+        if self._error is not None:
+            return ((self._error._code, self._error._message), "", ()), at
+        parts = []
+        for each in self._tensors:
+            if each._name in requested:
+                part, at = each._encode(tensors, at)
+                parts.append(part)
+        return (None, self._parameters, parts), at
+
+
+class InferenceResponseSender:
+    """Sends the responses of one request, from any thread, also after execute() has returned."""
+
+    __slots__ = ("_request", "_lock", "_closed", "_sent", "_decoupled")
+
+    def __init__(self, request):
+        self._request = request
+        self._lock = threading.Lock()
+        self._closed = False
+        self._sent = 0
+        self._decoupled = request._context.decoupled
+
+    def is_cancelled(self):
+        return self._request.is_cancelled()
+
+    def send(self, response=None, flags=0):
+        if flags not in (0, COMPLETE_FINAL):
+            raise TritonModelException("Unable to send response. Unsupported flag provided.")
+        if response is None and flags == 0:
+            raise TritonModelException("Inference Response object must be provided when the response flags is set to zero.")
+        if response is not None and not isinstance(response, InferenceResponse):
+            raise TypeError("send: an InferenceResponse is expected, not %s" % type(response).__name__)
+        request = self._request
+        with self._lock:
+            if self._closed:
+                raise TritonModelException("Unable to send response. Response sender has been closed.")
+            if not self._decoupled:
+                if response is not None and self._sent:
+                    raise TritonModelException("Unable to send response. Non-decoupled model cannot send more than one response.")
+                if response is None and not self._sent:
+                    raise TritonModelException("Unable to send response. Non-decoupled model cannot send complete final before sending a response.")
+            core.await_room(request._cell)
+            tensors = []
+            encoded = None if response is None else response._encode(request._requested, tensors, 0)[0]
+            channel.send((channel.RESPONSE, request._id, flags, encoded), tensors)
+            if response is not None:
+                self._sent += 1
+            if flags == COMPLETE_FINAL:
+                self._end()
+
+    def _close(self):
+        """so that nobody speaks for a request that was answered otherwise"""
+        with self._lock:
+            self._end()
+
+    def _end(self):
+        self._closed = True
+        self._request._context.open.pop(self._request._id, None)

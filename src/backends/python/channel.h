@@ -1,0 +1,81 @@
+// The server's end of the memory that it shares with one worker.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "backends/python/descriptor.h"
+#include "backends/python/shared/arena.h"
+#include "backends/python/shared/channel.h"
+#include "base/status.h"
+
+namespace nereid::python {
+
+// Bytes. What --backend-config=python,shm-... says.
+struct RegionSizes {
+  std::uint64_t initial = 1 << 20;  // kept when idle
+  std::uint64_t growth = 1 << 20;
+  std::uint64_t most = 0;  // one region, at most
+};
+
+// A message of the worker: packed data, and the tensors that belong to it. Copies share the block, which goes back when the last is gone.
+struct Message {
+  std::shared_ptr<const void> block;
+  std::string_view packed;
+  const char* tensors = nullptr;
+  std::size_t tensors_size = 0;
+};
+
+class Channel : public std::enable_shared_from_this<Channel> {
+ public:
+  // `name` is seen in /proc only.
+  static Result<std::shared_ptr<Channel>> Create(const std::string& name, const RegionSizes& sizes);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  int control_fd() const { return control_fd_.get(); }
+  int server_region_fd() const { return server_fd_.get(); }
+  int worker_region_fd() const { return worker_fd_.get(); }
+  const RegionSizes& sizes() const { return sizes_; }
+  ChannelControl& control() { return *control_; }
+
+  // A block for a message to the worker: `packed` is written, `tensors_size` bytes are left for the caller. Null when the region is full.
+  struct Draft {
+    char* content = nullptr;
+    char* tensors = nullptr;
+    std::size_t size = 0;
+  };
+  Draft Begin(const std::string& packed, std::size_t tensors_size);
+  // False: the worker has left 1024 calls unread.
+  bool PushCall(const Draft& draft);
+  // Kept here when the ring is full, until FlushReplies finds room.
+  void PushReply(const Draft& draft);
+  void FlushReplies();
+
+  // The next message of the worker: 1, 0 when there is none, -1 when what it wrote makes no sense. One thread at a time.
+  int Pop(Message& message);
+
+  // Gives memory back that was not used since the last time.
+  void Trim();
+
+ private:
+  Channel() = default;
+
+  RegionSizes sizes_;
+  Descriptor control_fd_, server_fd_, worker_fd_;
+  ChannelControl* control_ = nullptr;
+  char* server_base_ = nullptr;
+  char* worker_base_ = nullptr;
+  std::uint64_t worker_size_ = 0;  // of the worker's region as last seen; it never shrinks
+
+  std::mutex mutex_;
+  Arena arena_{};                     // guarded by mutex_
+  std::deque<ChannelEntry> backlog_;  // guarded by mutex_
+};
+
+}  // namespace nereid::python

@@ -1,0 +1,57 @@
+// What the messages say. The numbers are those of python/nereid_worker/channel.py.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/infer.h"
+#include "backends/python/channel.h"
+#include "backends/python/pack.h"
+
+namespace nereid::python {
+
+// Calls of the server, one at a time; each is answered by one kDone. The first kDone comes unasked, when the worker is up.
+enum class Call : std::uint8_t { kAutoComplete, kInitialize, kExecute, kFinalize };
+
+// Messages of the worker.
+enum class Said : std::uint8_t {
+  kDone,        // error or nil, result
+  kResponse,    // request, flags, response or nil
+  kWatch,       // request: keep its cell's `cancelled` up to date
+  kLog,         // level, file, line, text
+  kReady,       // whether the model says that it is ready, or nil
+  kMetric,      // call, [what, ...]
+  kInfer,       // call, model, version, ...: see nested_infer.cc
+  kCancel,      // call
+  kCredit,      // call, how many responses were read
+  kLoad,        // call, [model, config, files]
+  kUnload,      // call, [model, with dependents]
+  kModelReady,  // call, [model, version]
+};
+
+// A reply to this call asks the worker to say kReady.
+inline constexpr std::uint64_t kAskReady = 0;
+
+inline constexpr std::int64_t kCompleteFinal = 1;  // TRITONSERVER_RESPONSE_COMPLETE_FINAL
+
+// The tensors of a message, laid out one after another, each 64-aligned, from `at` on; returns where the last one ends.
+std::size_t LayOut(const std::vector<Tensor>& tensors, std::size_t at, std::vector<std::size_t>& offsets);
+// Their bytes, into a message's block.
+void CopyTensors(const std::vector<Tensor>& tensors, const std::size_t* offsets, char* to);
+// name, datatype, shape, offset, size
+void PackTensor(PackWriter& writer, const Tensor& tensor, std::size_t offset);
+// Tensors of the worker, views into the message. An error says what is wrong with them.
+Result<std::vector<Tensor>> ReadTensors(PackReader& reader, const Message& message);
+
+// Parameters as the JSON object that models get; empty when there are none.
+std::string ParametersJson(const Parameters& parameters);
+Result<Parameters> ReadParametersJson(std::string_view json);
+
+// Triton's codes in pb_utils.TritonError.
+Code CodeOf(std::int64_t triton_code);
+std::int64_t TritonCodeOf(Code code);
+
+// [error or nil, parameters, outputs] into `response`.
+Result<Nothing> ReadResponse(PackReader& reader, const Message& message, InferResponse& response);
+
+}  // namespace nereid::python

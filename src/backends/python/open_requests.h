@@ -1,0 +1,84 @@
+// The requests of one worker that have no last answer yet, and the way of their responses to the clients.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "api/backend.h"
+#include "backends/python/channel.h"
+#include "backends/python/output_rules.h"
+
+namespace nereid::python {
+
+// Not thread-safe: of the worker, under its mutex.
+class OpenRequests {
+ public:
+  // Something changed for the request's client: it has room again, or it went away. Any thread; may be called at any time, also later.
+  using Told = std::function<void(std::uint64_t request)>;
+
+  // `control` and `rules` outlive this.
+  OpenRequests(ChannelControl& control, const OutputRules& rules, bool decoupled, Told told);
+
+  // Numbers and cells for the requests of a batch, to be given to Add or back.
+  struct Places {
+    std::uint64_t first = 0;  // the number of the first; the others follow
+    std::vector<std::uint32_t> cells;
+  };
+  // Nothing: more requests would be open than there are cells.
+  std::optional<Places> Reserve(std::size_t count);
+  void GiveBack(const Places& places);
+  void Add(const Places& places, ExecutionBatch batch, const ComputeTimes& times);
+
+  // Null when the request has had its last answer.
+  const Execution* Find(std::uint64_t request) const;
+
+  // A response of execute(), which returned at `returned`; it is the last.
+  void Return(std::uint64_t request, InferResponse response, SteadyTime returned);
+  // A response of a response sender. A model that is not decoupled has one; a mark without a response says nothing then.
+  void Send(std::uint64_t request, InferResponse response);
+  // The last answer is this error. Does nothing when there was a last one.
+  void Fail(std::uint64_t request, const Status& why);
+  struct Range {
+    std::uint64_t first;
+    std::size_t count;
+  };
+  void FailAll(const Status& why, Range except = {0, 0});
+
+  // The model asks whether the client went away: from now on the cell says so.
+  void Watch(std::uint64_t request);
+  // After `told`: sends what waits, and renews the cell.
+  void Renew(std::uint64_t request);
+
+  bool empty() const { return open_.empty(); }
+  // Nobody waits for any of them.
+  bool AllAbandoned(SteadyTime now) const;
+
+ private:
+  struct Open {
+    std::unique_ptr<Execution> execution;
+    std::uint32_t cell = 0;
+    ComputeTimes times;
+    std::deque<InferResponse> waiting;  // for room at the client
+  };
+  using Place = std::map<std::uint64_t, Open>::iterator;
+
+  void Deliver(Place place, InferResponse response);
+  void AwaitRoom(Place place);
+  void End(Place place);
+  ChannelCell& Cell(const Open& open) { return control_.cells[open.cell]; }
+  void Unblock(const Open& open);
+
+  ChannelControl& control_;
+  const OutputRules& rules_;
+  const bool decoupled_;
+  const Told told_;
+  std::map<std::uint64_t, Open> open_;
+  std::uint64_t next_ = 1;
+  std::vector<std::uint32_t> free_cells_;
+};
+
+}  // namespace nereid::python
