@@ -5,7 +5,7 @@ This file is read by whatever Python the server was told to use, so it stays pla
 import os
 import sys
 
-LAST_WORDS = 8  # descriptor of a memory file that the server reads when the worker has died
+LAST_WORDS = 7  # descriptor of a memory file that the server reads when the worker has died
 
 
 def last_words(text):

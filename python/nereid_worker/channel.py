@@ -21,9 +21,9 @@ class OutRegion(Block):
         pass
 
 
-def attach(control, server, own, event, life, initial, growth, most):
+def attach(control, server, own, life, first_event, events, initial, growth, most):
     global in_region, out_region, _own
-    in_region, out_region = core.attach(control, server, own, event, life, initial, growth, most)
+    in_region, out_region = core.attach(control, server, own, life, first_event, events, initial, growth, most)
     _own = OutRegion.from_address(out_region)
 
 
@@ -33,8 +33,8 @@ def block_at(content):
     return block
 
 
-def send(message, tensors=(), ends_call=False):
-    """`tensors` are what Tensor._encode appended."""
+def send(message, tensors=(), event=0):
+    """`tensors` are what Tensor._encode appended; the thread of the server that waits for `event` reads it."""
     items = [each.nbytes if isinstance(each, np.ndarray) else each for each in tensors]
     content, at = core.begin(message, items)
     for each, item in zip(tensors, items):
@@ -45,7 +45,7 @@ def send(message, tensors=(), ends_call=False):
             at += (len(item) + 63) & ~63
         else:
             at += (core.wire_size(item) + 63) & ~63
-    core.push(content, ends_call)
+    core.push(content, event)
 
 
 def tensors_of(parts, block, at):

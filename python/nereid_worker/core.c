@@ -20,8 +20,7 @@ static ChannelControl* control;
 static char* in_base;      /* the server's region */
 static uint64_t in_max;
 static Arena out;          /* ours; the GIL guards it */
-static int event_fd = -1;
-static int in_call = 1;    /* the main thread works on a call of the server's, or starts; guarded by the GIL */
+static int first_event, events;  /* descriptors that wake threads of the server */
 static int forked;         /* this is a child of the worker, which must leave the channel alone */
 
 /* ------------------------------------------------------------------ packing: the part of MessagePack that messages need */
@@ -209,7 +208,11 @@ static PyObject* Attach(PyObject* self, PyObject* args) {
   int control_fd, in_fd, out_fd, life_fd;
   unsigned long long initial, growth, max;
   (void)self;
-  if (!PyArg_ParseTuple(args, "iiiiiKKK", &control_fd, &in_fd, &out_fd, &event_fd, &life_fd, &initial, &growth, &max)) return NULL;
+  if (!PyArg_ParseTuple(args, "iiiiiiKKK", &control_fd, &in_fd, &out_fd, &life_fd, &first_event, &events, &initial, &growth, &max)) return NULL;
+  if (events < 1 || events > kEvents) {
+    PyErr_SetString(PyExc_ValueError, "the number of events makes no sense");
+    return NULL;
+  }
   if (!(control = Map(control_fd, sizeof(ChannelControl)))) return NULL;
   if (control->version != kChannelVersion) {
     PyErr_Format(PyExc_RuntimeError, "the server speaks version %d of the channel, this nereid_worker version %d", (int)control->version,
@@ -275,9 +278,7 @@ static PyObject* WaitCall(PyObject* self, PyObject* limit) {
   (void)self;
   double seconds = PyFloat_AsDouble(limit);
   if (PyErr_Occurred()) return NULL;
-  PyObject* found = Wait(&control->calls, &control->worker_bell, seconds);
-  if (found && found != Py_None) in_call = 1;
-  return found;
+  return Wait(&control->calls, &control->worker_bell, seconds);
 }
 
 static PyObject* WaitReply(PyObject* self, PyObject* unused) {
@@ -415,12 +416,13 @@ done:
   return result;
 }
 
-/* push(offset of the content, ends the call): the message leaves. */
+/* push(offset of the content, event): the message leaves; the thread of the server that waits for that event looks at it. */
 static PyObject* Push(PyObject* self, PyObject* args) {
   (void)self;
   unsigned long long offset;
-  int ends_call;
-  if (!PyArg_ParseTuple(args, "Kp", &offset, &ends_call)) return NULL;
+  unsigned int event;
+  if (!PyArg_ParseTuple(args, "KI", &offset, &event)) return NULL;
+  if (event >= (unsigned int)events) event = 0;
   char* content = out.base + offset;
   ChannelEntry entry = {offset, ((uint64_t*)(content - kBlockHeader))[1] - kBlockHeader};
   for (;;) {
@@ -430,13 +432,9 @@ static PyObject* Push(PyObject* self, PyObject* args) {
     BellWait(&control->room_bell, seen, NULL);
     PyEval_RestoreThread(state);
   }
-  /* Nothing comes between the push and this: who reads while a call is under way is the thread that waits for its end. */
-  if (in_call) {
-    if (ends_call) in_call = 0;
-    BellRing(&control->call_bell);
-  } else if (!__atomic_exchange_n(&control->tender_told, 1, __ATOMIC_ACQ_REL)) {
+  if (!__atomic_exchange_n(&control->told[event], 1, __ATOMIC_SEQ_CST)) {
     uint64_t one = 1;
-    while (write(event_fd, &one, 8) < 0 && errno == EINTR) {
+    while (write(first_event + (int)event, &one, 8) < 0 && errno == EINTR) {
     }
   }
   Py_RETURN_NONE;
@@ -606,12 +604,12 @@ static PyObject* FromDlpack(PyObject* self, PyObject* capsule) {
 }
 
 static PyMethodDef methods[] = {
-    {"attach", Attach, METH_VARARGS, "attach(control, in, out, event, life, initial, growth, max) -> addresses of both regions"},
+    {"attach", Attach, METH_VARARGS, "attach(control, in, out, life, first event, events, initial, growth, max) -> addresses of both regions"},
     {"wait_call", WaitCall, METH_O, "wait_call(seconds; < 0: for ever) -> (content, tensors, message) or None"},
     {"wait_reply", WaitReply, METH_NOARGS, "wait_reply() -> (content, tensors, message)"},
     {"release", Release, METH_O, "release(content): the server may use the block again"},
     {"begin", Begin, METH_VARARGS, "begin(message, tensors) -> (content, tensors)"},
-    {"push", Push, METH_VARARGS, "push(content, ends_call)"},
+    {"push", Push, METH_VARARGS, "push(content, event)"},
     {"wire_size", WireSize, METH_O, "wire_size(list) -> bytes of its wire form; makes every element bytes"},
     {"split", Split, METH_VARARGS, "split(address, size) -> list of bytes"},
     {"cancelled", Cancelled, METH_O, "cancelled(cell)"},

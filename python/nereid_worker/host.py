@@ -15,7 +15,7 @@ from nereid_worker.errors import Refusal, TritonError, describe
 from nereid_worker.model_config import ModelConfig
 from nereid_worker.request import RELEASE_RESCHEDULE, InferenceRequest, InferenceResponse
 
-CONTROL, SERVER_REGION, OWN_REGION, EVENT, LIFE, LAST_WORDS = range(3, 9)  # descriptors the server hands in
+CONTROL, SERVER_REGION, OWN_REGION, LIFE, LAST_WORDS, FIRST_EVENT = range(3, 9)  # descriptors the server hands in
 TRIM_SECONDS = 5.0
 
 
@@ -118,7 +118,7 @@ class Host:
 
     def encode(self, responses, requests):
         if not isinstance(responses, list):
-            raise Refusal("Expected a list in the execute return, found type '%s'." % type(responses).__name__)
+            raise Refusal("Expected a list in the execute return, found type '%s'." % type(responses))
         if len(responses) != len(requests):
             raise Refusal(
                 "Number of InferenceResponse objects do not match the number of InferenceRequest objects. InferenceRequest(s) size is:%d, "
@@ -135,7 +135,7 @@ class Host:
                 self.leave((request,))
             else:
                 raise Refusal(
-                    "Expected an 'InferenceResponse' object in the execute function return list, found type '%s'." % type(response).__name__)
+                    "Expected an 'InferenceResponse' object in the execute function return list, found type '%s'." % type(response))
         return encoded, tensors
 
     def left_to_senders(self, responses, requests):
@@ -194,7 +194,7 @@ class Host:
         """result and tensors of the call's answer"""
         kind = message[0]
         if kind == channel.EXECUTE:
-            return self.execute(block, at, message[1])
+            return self.execute(block, at, message[2])
         if kind == channel.INITIALIZE:
             return self.initialize(*message[1:]), ()
         if kind == channel.AUTO_COMPLETE:
@@ -202,7 +202,7 @@ class Host:
         return self.finalize(), ()
 
     def serve(self):
-        channel.send((channel.DONE, None, None), (), True)  # up
+        channel.send((channel.DONE, None, None))  # up
         dirty, trimmed = False, 0.0
         while True:
             call = core.wait_call(TRIM_SECONDS if dirty else -1.0)
@@ -213,6 +213,7 @@ class Host:
             content, at, message = call
             block = channel.block_at(content)
             kind = message[0]
+            event = message[1] if kind == channel.EXECUTE else 0
             error = leaving = result = None
             tensors = ()
             try:
@@ -223,9 +224,9 @@ class Host:
                     leaving = failure
             call = message = block = None
             try:
-                channel.send((channel.DONE, error, result), tensors, True)
+                channel.send((channel.DONE, error, result), tensors, event)
             except Exception as failure:  # the answer does not fit, or holds what cannot be said
-                channel.send((channel.DONE, describe(failure), None), (), True)
+                channel.send((channel.DONE, describe(failure), None), (), event)
             result = tensors = None
             if leaving is not None:
                 raise leaving
@@ -249,11 +250,11 @@ def limit_memory(limit):
 
 
 def run(arguments):
-    name, folder, file, sizes, memory_limit = arguments
+    name, folder, file, sizes, memory_limit, events = arguments
     initial, growth, most = (int(each) for each in sizes.split(","))
-    for each in range(CONTROL, LAST_WORDS + 1):
+    for each in range(CONTROL, FIRST_EVENT + int(events)):
         os.set_inheritable(each, False)
-    channel.attach(CONTROL, SERVER_REGION, OWN_REGION, EVENT, LIFE, initial, growth, most)
+    channel.attach(CONTROL, SERVER_REGION, OWN_REGION, LIFE, FIRST_EVENT, int(events), initial, growth, most)
     faulthandler.enable(file=LAST_WORDS)
     # The server asks where a worker hangs before it kills it.
     faulthandler.register(signal.SIGUSR2, file=LAST_WORDS, all_threads=True)

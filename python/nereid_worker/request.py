@@ -26,7 +26,7 @@ class InferenceTrace:
 class InferenceRequest:
     """One that the server sent to execute(), or one that a model makes to call another model."""
 
-    __slots__ = ("_id", "_request_id", "_correlation_id", "_flags", "_timeout", "_parameters", "_requested", "_inputs", "_cell", "_block",
+    __slots__ = ("_id", "_request_id", "_correlation_id", "_flags", "_timeout", "_parameters", "_requested", "_inputs", "_cell", "_event", "_block",
                  "_sender", "_release", "_watched", "_model_name", "_model_version", "_preferred_memory", "_trace", "_context", "__weakref__")
 
     def __init__(self, request_id="", correlation_id=0, inputs=None, requested_output_names=None, model_name=None, model_version=-1,
@@ -49,7 +49,7 @@ class InferenceRequest:
     @classmethod
     def _received(cls, wire, block, at, context):
         self = cls.__new__(cls)
-        (self._id, self._cell, self._request_id, self._correlation_id, self._flags, self._timeout, self._parameters, self._requested,
+        (self._id, self._cell, self._event, self._request_id, self._correlation_id, self._flags, self._timeout, self._parameters, self._requested,
          parts) = wire
         self._inputs = [Tensor._of_memory(name, datatype, shape, block, at + offset, size) for name, datatype, shape, offset, size in parts]
         self._block = block
@@ -209,7 +209,7 @@ class InferenceResponseSender:
             core.await_room(request._cell)
             tensors = []
             encoded = None if response is None else response._encode(request._requested, tensors, 0)[0]
-            channel.send((channel.RESPONSE, request._id, flags, encoded), tensors)
+            channel.send((channel.RESPONSE, request._id, flags, encoded), tensors, request._event)
             if response is not None:
                 self._sent += 1
             if flags == COMPLETE_FINAL:

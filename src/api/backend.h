@@ -46,6 +46,12 @@ struct InstanceSpec {
   int index = 0;
 };
 
+// What an instance tells its scheduler. Any thread; also after the instance's end, when nothing happens any more.
+struct InstanceHooks {
+  std::function<void()> attend;  // Attend follows soon
+  std::function<void()> over;    // of an instance that posts: a batch is over
+};
+
 // Whether an instance takes work.
 struct Standing {
   SteadyTime out_until{};  // it gets no batch before; in the past: it is in service
@@ -57,11 +63,13 @@ class ModelInstance {
   virtual ~ModelInstance() = default;
   // On the instance's own thread, never twice at a time. May keep the executions and answer later (decoupled models).
   // Requests whose required inputs differ in shape beyond the batch dim never share a batch, unless the input allows ragged batches.
+  //
+  // An instance that posts: on any thread, also twice at a time; only hands the batch to whoever executes it and never waits for it.
   virtual void Execute(ExecutionBatch batch) = 0;
+  virtual bool posts() const { return false; }
 
-  // For an instance that can break while it is idle. `call` may be called from any thread, by then or later, also after the instance's end:
-  // Attend follows soon. Before the first Execute.
-  virtual void AttendWhen(std::function<void()> call) { (void)call; }
+  // Before the first Execute.
+  virtual void SetHooks(InstanceHooks hooks) { (void)hooks; }
   // On the instance's own thread, between batches: the place to mend it, which may take long. Called again when it was out of service.
   virtual Standing Attend() { return {}; }
   // No further batch comes: an Attend that still works may give up. Any thread.
@@ -112,6 +120,7 @@ struct BackendWorld {
   std::uint64_t memory_bytes = 0;
   std::map<std::string, std::string> options;  // --backend-config=<backend>,<key>=<value>
 
+  std::vector<Home*> homes;  // by InferRequest::home; they outlive the backend
   // For models that use others or count things. Both outlive the backend.
   ModelService* models = nullptr;
   CustomMetrics* metrics = nullptr;

@@ -38,6 +38,15 @@ class OutputAllocator {
 // Plain heap memory, 64-byte aligned. Lives for ever; any thread.
 OutputAllocator& HeapAllocator();
 
+// A thread that requests come from and that their answers had best come back to: who wakes it directly saves a thread between.
+class Home {
+ public:
+  virtual ~Home() = default;
+  // Calls `call` on the home's thread whenever the eventfd `event` was written, until the returned handle is gone (on any thread; a call
+  // may be under way then). The home owns the descriptor and does not read it.
+  virtual std::shared_ptr<void> Watch(int event, std::function<void()> call) = 0;
+};
+
 struct InferRequest {
   RequestId request_id;
   std::string client_id;  // Triton's `id`: only echoed and named in errors
@@ -53,6 +62,8 @@ struct InferRequest {
 
   // The body is one tensor whose shape the model gives (Inference-Header-Content-Length: 0): `inputs` has one, unnamed.
   bool raw = false;
+
+  int home = -1;  // of BackendWorld::homes: the thread it came from; -1: none of them
 
   Deadline deadline;
   Cancellation cancellation;

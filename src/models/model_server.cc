@@ -48,10 +48,11 @@ std::vector<fs::path> Folders(const ModelsConfig& config) {
 }  // namespace
 
 ModelServer::ModelServer(const ModelsConfig& config, std::map<std::string, BackendFactory> backends, std::uint64_t inflight_bytes_max,
-                         const Clock& clock)
+                         const Clock& clock, std::vector<Home*> homes)
     : config_(config),
       factories_(std::move(backends)),
       clock_(clock),
+      homes_(std::move(homes)),
       inflight_(inflight_bytes_max),
       repository_(Folders(config), config.config_name, config.auto_complete) {}
 
@@ -204,7 +205,8 @@ Result<Nothing> ModelServer::LoadNow(const std::string& name, const LoadOptions&
     LOG_INFO("loading: {}:{}", name, version);
     auto load = [&]() -> Result<std::shared_ptr<ModelVersion>> {
       if (!backend) return std::unexpected(backend.error());
-      return ModelVersion::Load(*polled, version, **backend, config_.auto_complete, {&inflight_, &clock_});
+      return ModelVersion::Load(*polled, version, **backend, config_.auto_complete,
+                                {&inflight_, &clock_, homes_.empty() ? nullptr : homes_[next_home_++ % homes_.size()]});
     };
     Result<std::shared_ptr<ModelVersion>> made = load();
     for (int retry = 0; !made && retry < config_.load_retries; ++retry) made = load();

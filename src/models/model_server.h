@@ -27,8 +27,9 @@ using BackendFactory = std::function<Result<std::unique_ptr<Backend>>(const std:
 class ModelServer final : public ModelService {
  public:
   // `config`, `clock` outlive the server. `inflight_bytes_max` bounds what queued requests hold over all models.
+  // `homes`: threads that may do a little for the schedulers; may be empty.
   ModelServer(const ModelsConfig& config, std::map<std::string, BackendFactory> backends, std::uint64_t inflight_bytes_max,
-              const Clock& clock);
+              const Clock& clock, std::vector<Home*> homes = {});
   ~ModelServer() override;
 
   // Looks at the repositories and loads what the control mode says; blocks until all of it is loaded or has failed. The error is the text
@@ -90,6 +91,8 @@ class ModelServer final : public ModelService {
   const ModelsConfig& config_;
   const std::map<std::string, BackendFactory> factories_;
   const Clock& clock_;
+  const std::vector<Home*> homes_;
+  std::atomic<std::size_t> next_home_{0};
   InflightBytes inflight_;
   Repository repository_;
 

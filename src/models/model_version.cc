@@ -85,20 +85,23 @@ Result<std::shared_ptr<ModelVersion>> ModelVersion::Load(const PolledModel& poll
   self->info_ = std::move(info);
   self->config_ = config;
   self->rules_ = std::make_unique<RequestRules>(*config);
+  self->reshapes_ = std::make_shared<Reshapes>(*config);
 
-  Scheduler::Setup setup;
+  SchedulerSetup setup;
   setup.model = polled.name;
   setup.version = version;
   setup.batcher = BatcherConfig::Of(*config);
   setup.batches = batches;
   setup.decoupled = config->model_transaction_policy().decoupled();
-  setup.preserve_ordering = config->dynamic_batching().preserve_ordering();
+  setup.preserve_ordering = config->dynamic_batching().preserve_ordering() && !setup.decoupled;
   for (const auto& input : config->input()) {
     if (input.allow_ragged_batch()) setup.ragged.push_back(input.name());
   }
   setup.inflight = world.inflight;
   setup.clock = world.clock;
+  setup.home = world.home;
   setup.statistics = self->statistics_;
+  setup.reshapes = self->reshapes_;
   self->scheduler_ = std::make_unique<Scheduler>(std::move(setup), std::move(instances));
   self->load_seconds_ = std::chrono::duration<double>(world.clock->Steady() - began).count();
   return self;
@@ -120,12 +123,10 @@ void ModelVersion::Submit(InferRequest request, std::shared_ptr<InferReceiver> r
     response.model_version = number_;
     response.client_id = request.client_id;
     response.error = std::move(checked).error();
-    Statistics::Request counted;
-    counted.arrival = counted.ended = request.arrival;
-    statistics_->Failed(counted, FailureReason::kOther);
     receiver->Push(std::move(response));
-    return;
+    return;  // Triton's statistics do not count these either
   }
+  reshapes_->ToModel(request);
   scheduler_->Enqueue(std::move(request), std::move(receiver));
 }
 

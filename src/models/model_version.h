@@ -9,6 +9,7 @@
 #include "api/backend.h"
 #include "api/model_service.h"
 #include "models/repository/repository.h"
+#include "models/reshape.h"
 #include "models/scheduler/scheduler.h"
 #include "models/statistics.h"
 #include "models/validate.h"
@@ -18,6 +19,7 @@ namespace nereid::models {
 struct VersionWorld {
   InflightBytes* inflight = nullptr;
   const Clock* clock = nullptr;
+  Home* home = nullptr;  // see SchedulerSetup
 };
 
 class ModelVersion {
@@ -47,6 +49,7 @@ class ModelVersion {
   std::shared_ptr<const ModelInfo> info_;
   std::unique_ptr<BackendModel> model_;
   std::unique_ptr<RequestRules> rules_;
+  std::shared_ptr<const Reshapes> reshapes_;
   std::shared_ptr<Statistics> statistics_ = std::make_shared<Statistics>();
   std::unique_ptr<Scheduler> scheduler_;
   double load_seconds_ = 0;

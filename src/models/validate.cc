@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ranges>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -81,7 +82,8 @@ Result<Nothing> RequestRules::Check(InferRequest& request) const {
   }
   TRY_DO(CheckCount(request, prefix));
   TRY_DO(CheckBatch(request, prefix));
-  for (const Tensor& tensor : request.inputs) {
+  // Triton keeps its inputs in a hash map, and so looks at the last one first.
+  for (const Tensor& tensor : std::views::reverse(request.inputs)) {
     const Input* input = Find(tensor.name);
     if (!input) return Invalid(fmt::format("unexpected inference input '{}' for model '{}'", tensor.name, model_));
     TRY_DO(CheckTensor(*input, tensor, prefix));
@@ -143,7 +145,7 @@ Result<Nothing> RequestRules::CheckCount(const InferRequest& request, const std:
     if (complete || required_ == inputs_.size()) return Nothing{};  // a wrong name at the right count is told by name
   }
   std::vector<std::string> given, missing;
-  for (const Tensor& tensor : request.inputs) given.push_back(tensor.name);
+  for (const Tensor& tensor : std::views::reverse(request.inputs)) given.push_back(tensor.name);
   for (const Input& input : inputs_) {
     bool there = std::any_of(request.inputs.begin(), request.inputs.end(), [&](const Tensor& t) { return t.name == input.name; });
     if (!there && !input.optional) missing.push_back(input.name);
@@ -196,6 +198,8 @@ Result<Nothing> RequestRules::CheckTensor(const Input& input, const Tensor& tens
   }
   auto count = ElementCount(tensor.shape);
   std::int64_t bytes = 0;
+  // Triton takes no batch for a batch of one, whose bytes are missing then.
+  if (batches() && tensor.shape[0] == 0) count = ElementCount(std::span(tensor.shape).subspan(1));
   if (!count || __builtin_mul_overflow(*count, static_cast<std::int64_t>(std::max<std::size_t>(1, ElementBytes(input.datatype))), &bytes))
     return Invalid(
         fmt::format("{}invalid shape for input '{}': shape {} causes total element count to exceed maximum size of 9223372036854775807",

@@ -11,7 +11,6 @@
 namespace nereid::net {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
 constexpr int kChunkLineMax = 4096;
 
 std::unexpected<Status> BadChunk(std::string_view why) {
@@ -30,13 +29,14 @@ int HexDigit(char c) {
 BodyBuffer::BodyBuffer(BodyBuffer&& other) noexcept
     : budget_(std::move(other.budget_)),
       limit_(other.limit_),
+      lead_(other.lead_),
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
       capacity_(std::exchange(other.capacity_, 0)) {}
 
 BodyBuffer::~BodyBuffer() {
   if (!data_) return;
-  std::free(data_);
+  std::free(data_ - lead_);
   if (budget_) budget_->Give(capacity_);
 }
 
@@ -46,14 +46,15 @@ Result<Nothing> BodyBuffer::Reserve(std::size_t capacity) {
     return Error(Code::kTooLarge, fmt::format("the body is larger than the {} bytes that are accepted here", limit_), "body_too_large");
   if (budget_ && !budget_->Take(capacity - capacity_))
     return Error(Code::kUnavailable, "the server holds as many request bodies as it may; try again", "bodies_full");
-  std::size_t rounded = (capacity + kPadding + kAlignment - 1) / kAlignment * kAlignment;
+  std::size_t rounded = (lead_ + capacity + kPadding + kAlignment - 1) / kAlignment * kAlignment;
   auto* data = static_cast<char*>(std::aligned_alloc(kAlignment, rounded));
   if (!data) {
     if (budget_) budget_->Give(capacity - capacity_);
     return Error(Code::kUnavailable, "out of memory for a request body", "out_of_memory");
   }
+  data += lead_;
   if (size_ > 0) std::memcpy(data, data_, size_);
-  std::free(data_);
+  if (data_) std::free(data_ - lead_);
   data_ = data;
   capacity_ = capacity;
   return Nothing{};
@@ -78,18 +79,18 @@ Body BodyBuffer::Finish() {
   }
   std::memset(data_ + size_, 0, kPadding);
   struct Owner {
-    char* data;
+    char* allocation;
     std::size_t charged;
     std::shared_ptr<ByteBudget> budget;
-    Owner(char* d, std::size_t c, std::shared_ptr<ByteBudget> b) : data(d), charged(c), budget(std::move(b)) {}
+    Owner(char* a, std::size_t c, std::shared_ptr<ByteBudget> b) : allocation(a), charged(c), budget(std::move(b)) {}
     Owner(const Owner&) = delete;
     Owner& operator=(const Owner&) = delete;
     ~Owner() {
-      std::free(data);
+      std::free(allocation);
       if (budget) budget->Give(charged);
     }
   };
-  auto owner = std::make_shared<Owner>(data_, capacity_, std::move(budget_));
+  auto owner = std::make_shared<Owner>(data_ - lead_, capacity_, std::move(budget_));
   Body body{owner, data_, size_};
   data_ = nullptr;
   size_ = capacity_ = 0;

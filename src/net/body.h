@@ -27,13 +27,15 @@ class ByteBudget {
   std::atomic<std::int64_t> left_;
 };
 
-// Grows by doubling; 64-byte aligned, 64 zeroed bytes past the end once finished.
+// 64-byte aligned, 64 zeroed bytes past the end once finished.
 class BodyBuffer {
  public:
-  static constexpr std::size_t kPadding = 64;
+  static constexpr std::size_t kAlignment = 64, kPadding = 64;
 
   // kTooLarge past `limit`, kUnavailable when the server's budget is used up.
-  BodyBuffer(std::shared_ptr<ByteBudget> budget, std::uint64_t limit) : budget_(std::move(budget)), limit_(limit) {}
+  // It is the byte at `aligned_at` that is aligned.
+  BodyBuffer(std::shared_ptr<ByteBudget> budget, std::uint64_t limit, std::size_t aligned_at = 0)
+      : budget_(std::move(budget)), limit_(limit), lead_((kAlignment - aligned_at % kAlignment) % kAlignment) {}
   BodyBuffer(BodyBuffer&& other) noexcept;
   BodyBuffer& operator=(BodyBuffer&&) = delete;
   ~BodyBuffer();
@@ -53,6 +55,7 @@ class BodyBuffer {
  private:
   std::shared_ptr<ByteBudget> budget_;
   std::uint64_t limit_;
+  std::size_t lead_;  // bytes of the allocation before data_
   char* data_ = nullptr;
   std::size_t size_ = 0, capacity_ = 0;
 };

@@ -52,6 +52,14 @@ TEST(BodyBuffer, EndsAlignedPaddedAndChargedUntilDropped) {
   EXPECT_TRUE(budget->Take(10'000));
 }
 
+TEST(BodyBuffer, AlignsTheByteThatMatters) {
+  BodyBuffer buffer(nullptr, 1 << 20, 131);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(buffer.Append(std::string(1000, static_cast<char>('a' + i % 26))));
+  Body body = buffer.Finish();
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(body.data + 131) % 64, 0u);
+  EXPECT_EQ(std::string(body.data + 26'000, 1000), std::string(1000, 'a'));
+}
+
 TEST(BodyBuffer, RefusesMoreThanItsLimitAndMoreThanTheBudget) {
   BodyBuffer small(nullptr, 10);
   EXPECT_EQ(small.Append(std::string(11, 'x')).error().code, Code::kTooLarge);

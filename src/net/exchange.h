@@ -77,8 +77,9 @@ class Exchange {
 
   // ---- the request's body, at most once. Sends 100 Continue if the client waits for it.
   // kTooLarge past `limit` bytes (counted after decoding); gzip and deflate are decoded (Content-Encoding exact, lower case);
-  // kUnsupported with reason "content_encoding" for others.
-  virtual Task<Body> ReadBody(std::uint64_t limit) = 0;
+  // kUnsupported with reason "content_encoding" for others. The byte at `aligned_at` is 64-aligned in memory.
+  virtual Task<Body> ReadBody(std::uint64_t limit, std::size_t aligned_at) = 0;
+  Task<Body> ReadBody(std::uint64_t limit) { return ReadBody(limit, 0); }
 
   // ---- the answer: exactly one of Respond, or Start, Write..., Finish. A HEAD request gets the head only.
   // Head and body leave in one write. `pieces` need to live until the task ends.

@@ -182,13 +182,15 @@ Awaitable<Stream::Done> HttpConnection::Receive(char* to, std::size_t room, Phas
 }
 
 Task<Nothing> HttpConnection::ReadLength(BodyBuffer& buffer, std::uint64_t length) {
-  constexpr std::uint64_t kFirst = 1 << 20;  // a declared length alone does not take memory
+  constexpr std::uint64_t kFirst = 1 << 18;  // a declared length alone does not take memory
+  constexpr std::uint64_t kGrowth = 8;       // so that little is copied on the way to a large body
   CO_TRY_DO(buffer.Reserve(static_cast<std::size_t>(std::min(length, kFirst))));
   std::size_t here = static_cast<std::size_t>(std::min<std::uint64_t>(length, end_ - begin_));
   CO_TRY_DO(buffer.Append(buffered().substr(0, here)));
   begin_ += here;
   while (buffer.size() < length) {
-    if (buffer.room_bytes() == 0) CO_TRY_DO(buffer.Reserve(static_cast<std::size_t>(std::min<std::uint64_t>(length, buffer.size() * 2))));
+    if (buffer.room_bytes() == 0)
+      CO_TRY_DO(buffer.Reserve(static_cast<std::size_t>(std::min<std::uint64_t>(length, buffer.size() * kGrowth))));
     std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.room_bytes(), length - buffer.size()));
     auto done = co_await Receive(buffer.room(), room, Phase::kBody, host_.options.body_timeout);
     if (done.bytes == 0) {
@@ -233,7 +235,7 @@ Task<Nothing> HttpConnection::ReadChunks(BodyBuffer& buffer) {
   }
 }
 
-Task<Body> HttpConnection::ReadBody(std::uint64_t limit) {
+Task<Body> HttpConnection::ReadBody(std::uint64_t limit, std::size_t aligned_at) {
   NEREID_CHECK(!body_read_);
   std::string_view encoding_text = Header("content-encoding").value_or("");
   Encoding encoding = Encoding::kIdentity;
@@ -251,7 +253,7 @@ Task<Body> HttpConnection::ReadBody(std::uint64_t limit) {
     iovec piece{const_cast<char*>(kContinue.data()), kContinue.size()};
     CO_TRY_DO(co_await Send({&piece, 1}));
   }
-  BodyBuffer buffer(host_.budget, limit);
+  BodyBuffer buffer(host_.budget, limit, encoding == Encoding::kIdentity ? aligned_at : 0);
   if (head_.chunked) {
     auto read = co_await ReadChunks(buffer);
     if (!read) {
@@ -267,7 +269,7 @@ Task<Body> HttpConnection::ReadBody(std::uint64_t limit) {
   }
   body_read_ = true;
   if (encoding == Encoding::kIdentity) co_return buffer.Finish();
-  BodyBuffer decoded(host_.budget, limit);
+  BodyBuffer decoded(host_.budget, limit, aligned_at);
   CO_TRY_DO(Inflate(encoding, buffer.view(), decoded));
   co_return decoded.Finish();
 }

@@ -56,7 +56,8 @@ class HttpConnection final : public Exchange {
   Executor executor() const override { return host_.executor; }
   const Cancellation& cancellation() const override { return cancellation_; }
 
-  Task<Body> ReadBody(std::uint64_t limit) override;
+  using Exchange::ReadBody;
+  Task<Body> ReadBody(std::uint64_t limit, std::size_t aligned_at) override;
   using Exchange::Respond;
   Task<Nothing> Respond(ResponseHead head, std::span<const std::string_view> pieces) override;
   void Start(ResponseHead head, std::optional<std::uint64_t> content_length) override;

@@ -39,6 +39,7 @@ struct OddRow {
 };
 constexpr OddRow kOddRows[] = {
     {"bad_json", {Code::kInvalidArgument, 500, 400, 3, "invalid_request_error"}},  // Triton: every error of its JSON library is INTERNAL
+    {"unknown_error", {Code::kInternal, 400, 500, 2, "server_error"}},             // Triton's UNKNOWN
     {"wrong_method", {Code::kUnsupported, 405, 405, 12, "invalid_request_error"}},
     {"body_too_large", {Code::kTooLarge, 400, 413, 8, "invalid_request_error"}},
 };

@@ -26,6 +26,7 @@
 #include "providers/openai_target.h"
 #include "server/backends.h"
 #include "server/exit_limit.h"
+#include "server/homes.h"
 #include "server/signals.h"
 #include "store/store.h"
 
@@ -78,7 +79,8 @@ class App {
         machine_(ReadMachine()),
         arbiter_(machine_.cores),
         threads_(IoThreadCount(config.server.http, machine_.cores)),
-        models_(config.models, Backends(World()), InflightBytes(), SystemClock()),
+        homes_(MakeHomes(threads_)),
+        models_(config.models, Backends(World()), InflightBytes(), SystemClock(), HomePointers()),
         client_(threads_),
         metrics_(models_, custom_metrics_, config.server.metrics.cpu) {}
 
@@ -91,6 +93,7 @@ class App {
     return config_.server.inflight_bytes_max > 0 ? config_.server.inflight_bytes_max : machine_.memory_bytes / 4;
   }
   BackendWorld World();
+  std::vector<Home*> HomePointers() const;
   Result<std::shared_ptr<Target>> MakeTarget(const TargetConfig& target, const Price& cost);
   // Each returns where it listens.
   Result<std::string> StartHttp(V2Auth v2);
@@ -102,6 +105,7 @@ class App {
   ComputeArbiter arbiter_;
   CustomMetrics custom_metrics_;
   net::IoThreads threads_;
+  std::vector<std::unique_ptr<Home>> homes_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<accounts::AccountsImpl> accounts_;
   models::ModelServer models_;
@@ -118,8 +122,14 @@ class App {
   std::unique_ptr<GrpcServer> grpc_;
 };
 
+std::vector<Home*> App::HomePointers() const {
+  std::vector<Home*> homes;
+  for (const auto& home : homes_) homes.push_back(home.get());
+  return homes;
+}
+
 BackendWorld App::World() {
-  BackendWorld world{&arbiter_, machine_.cores, machine_.memory_bytes, {}, &models_, &custom_metrics_, {}};
+  BackendWorld world{&arbiter_, machine_.cores, machine_.memory_bytes, {}, HomePointers(), &models_, &custom_metrics_, {}};
   for (const ProviderConfig& provider : config_.providers) {
     for (const SecretRef& key : provider.keys) {
       if (key.source.starts_with("env:")) world.secret_variables.push_back(key.source.substr(4));

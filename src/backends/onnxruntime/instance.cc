@@ -44,9 +44,8 @@ Instance::Instance(std::shared_ptr<Session> session, const inference::ModelConfi
       arbiter_(arbiter),
       memory_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)),
       batches_(config.max_batch_size() > 0) {
-  for (const auto& input : config.input()) inputs_.push_back({input.name(), static_cast<Datatype>(input.data_type()), input.has_reshape()});
-  for (const auto& output : config.output())
-    outputs_.push_back({output.name(), static_cast<Datatype>(output.data_type()), output.has_reshape()});
+  for (const auto& input : config.input()) inputs_.push_back({input.name(), static_cast<Datatype>(input.data_type())});
+  for (const auto& output : config.output()) outputs_.push_back({output.name(), static_cast<Datatype>(output.data_type())});
 }
 
 void Instance::Execute(ExecutionBatch batch) {
@@ -122,7 +121,6 @@ Result<Instance::Gathered> Instance::Gather(const ExecutionBatch& batch) const {
       rows += execution->batch_size();
     }
     if (batches_ && !shape.empty()) shape.front() = rows;
-    if (io.reshaped) shape.resize(batches_ ? 1 : 0);
     out.names.push_back(io.name.c_str());
     if (io.datatype == Datatype::kBytes) {
       Ort::AllocatorWithDefaultOptions allocator;
@@ -188,8 +186,6 @@ Result<Nothing> Instance::Scatter(ExecutionBatch& batch, const std::vector<const
     if (batches_ && (output.whole.shape.empty() || output.whole.shape.front() != rows))
       return Error(Code::kInternal, fmt::format("output '{}' has shape {}, which has no batch dimension of {}", names[i],
                                                 ShapeText(output.whole.shape), rows));
-    auto io = std::find_if(outputs_.begin(), outputs_.end(), [&](const Io& each) { return each.name == names[i]; });
-    if (io->reshaped) output.whole.shape.push_back(1);
     if (output.whole.datatype == Datatype::kBytes) {
       TRY(output.whole.data, StringsToWire(values[i]));
       if (batches_) {

@@ -20,7 +20,6 @@ class Instance final : public ModelInstance {
   struct Io {
     std::string name;
     Datatype datatype;
-    bool reshaped;  // per item to no dims
   };
   struct Gathered {
     std::vector<const char*> names;

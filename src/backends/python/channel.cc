@@ -79,12 +79,18 @@ Channel::Draft Channel::Begin(const std::string& packed, std::size_t tensors_siz
   return draft;
 }
 
-bool Channel::PushCall(const Draft& draft) {
-  ChannelEntry entry{static_cast<std::uint64_t>(draft.content - server_base_), draft.size};
-  std::lock_guard lock(mutex_);
-  if (!RingPush(&control_->calls, entry)) return false;
+std::optional<std::uint32_t> Channel::PushCall(const Draft& draft) {
+  std::uint32_t place = __atomic_load_n(&control_->calls.tail, __ATOMIC_RELAXED);
+  if (!RingPush(&control_->calls, {static_cast<std::uint64_t>(draft.content - server_base_), draft.size})) return std::nullopt;
+  return place;
+}
+
+void Channel::RingWorker() {
   BellRing(&control_->worker_bell);
-  return true;
+}
+
+bool Channel::Taken(std::uint32_t place) const {
+  return static_cast<std::int32_t>(__atomic_load_n(&control_->calls.head, __ATOMIC_ACQUIRE) - place) > 0;
 }
 
 void Channel::PushReply(const Draft& draft) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,8 +52,12 @@ class Channel : public std::enable_shared_from_this<Channel> {
     std::size_t size = 0;
   };
   Draft Begin(const std::string& packed, std::size_t tensors_size);
-  // False: the worker has left 1024 calls unread.
-  bool PushCall(const Draft& draft);
+  // The call's place in the ring, in which the worker takes it. Nothing: it has left 1024 calls unread. One thread at a time.
+  std::optional<std::uint32_t> PushCall(const Draft& draft);
+  // Once the calls are pushed.
+  void RingWorker();
+  // The worker has taken the call at that place.
+  bool Taken(std::uint32_t place) const;
   // Kept here when the ring is full, until FlushReplies finds room.
   void PushReply(const Draft& draft);
   void FlushReplies();

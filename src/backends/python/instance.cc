@@ -11,9 +11,28 @@ bool WorkerSlot::ready() const {
   return initialized_ && worker_->ready();
 }
 
-std::shared_ptr<Worker> WorkerSlot::worker() const {
+std::shared_ptr<Worker> WorkerSlot::running() const {
   std::lock_guard lock(mutex_);
-  return worker_;
+  return initialized_ && !worker_->ended() ? worker_ : nullptr;
+}
+
+void WorkerSlot::OnBatchOver() {
+  std::function<void()> over;
+  {
+    std::lock_guard lock(mutex_);
+    over = hooks_.over;
+  }
+  if (over) over();
+}
+
+void WorkerSlot::OnWorkerEnd(std::vector<ExecutionBatch> unstarted) {
+  std::function<void()> attend;
+  {
+    std::lock_guard lock(mutex_);
+    for (ExecutionBatch& batch : unstarted) stranded_.push_back(std::move(batch));
+    attend = hooks_.attend;
+  }
+  if (attend) attend();
 }
 
 Result<std::unique_ptr<Instance>> Instance::Create(Setup setup, std::shared_ptr<Worker> worker) {
@@ -45,49 +64,60 @@ Result<Nothing> Instance::Initialize(std::shared_ptr<Worker> worker) {
     std::lock_guard lock(slot.mutex_);
     slot.initialized_ = true;
   }
-  worker->WhenEnded([slot = setup_.slot] {
-    std::function<void()> alarm;
-    {
-      std::lock_guard lock(slot->mutex_);
-      alarm = slot->alarm_;
-    }
-    if (alarm) alarm();
-  });
+  worker->SetOwner(setup_.slot);
   return Nothing{};
 }
 
 Instance::~Instance() {
-  std::shared_ptr<Worker> worker = setup_.slot->worker();
-  if (!worker || worker->ended()) return;
+  std::shared_ptr<Worker> worker = setup_.slot->running();
+  if (!worker) return;
   PackWriter finalize;
-  finalize.Array(1).Int(static_cast<std::int64_t>(Call::kFinalize));
+  finalize.Array(1).Int(static_cast<std::int64_t>(CallKind::kFinalize));
   SteadyTime until = std::chrono::steady_clock::now() + std::chrono::duration_cast<SteadyTime::duration>(setup_.finalize_limit);
   if (auto answer = worker->Ask(finalize, setup_.finalize_limit); !answer)
     LOG_ERROR("'{}': finalize() failed: {}", setup_.worker.name, answer.error().message);
   if (!worker->AwaitEnd(until - std::chrono::steady_clock::now())) worker->Kill("the model is unloaded");
 }
 
-bool Instance::Runs() const {
-  std::lock_guard lock(setup_.slot->mutex_);
-  return setup_.slot->initialized_ && !setup_.slot->worker_->ended();
-}
-
 void Instance::Execute(ExecutionBatch batch) {
-  Standing standing = Runs() ? Standing{} : Attend();
-  if (Runs()) return setup_.slot->worker()->Execute(std::move(batch));
-  for (auto& execution : batch) {
-    InferResponse response;
-    response.error = standing.why;
-    execution->Send(std::move(response));
-  }
+  std::shared_ptr<Worker> worker = setup_.slot->running();
+  if (worker && worker->Post(batch)) return;
+  if (batch.empty()) return setup_.slot->OnBatchOver();  // the worker's end has answered it
+  std::vector<ExecutionBatch> unstarted;
+  unstarted.push_back(std::move(batch));
+  setup_.slot->OnWorkerEnd(std::move(unstarted));
 }
 
-void Instance::AttendWhen(std::function<void()> call) {
+void Instance::SetHooks(InstanceHooks hooks) {
+  std::function<void()> attend = hooks.attend;
   {
     std::lock_guard lock(setup_.slot->mutex_);
-    setup_.slot->alarm_ = call;
+    setup_.slot->hooks_ = std::move(hooks);
   }
-  if (!Runs()) call();
+  if (!setup_.slot->running()) attend();
+}
+
+Standing Instance::Attend() {
+  Standing standing = setup_.slot->running() ? Standing{} : Restart();
+  std::vector<ExecutionBatch> stranded;
+  {
+    std::lock_guard lock(setup_.slot->mutex_);
+    stranded.swap(setup_.slot->stranded_);
+  }
+  for (ExecutionBatch& batch : stranded) {
+    if (standing.out_until == SteadyTime{}) {
+      Execute(std::move(batch));
+      continue;
+    }
+    for (auto& execution : batch) {
+      InferResponse response;
+      response.error = standing.why;
+      execution->Send(std::move(response));
+    }
+    batch.clear();
+    setup_.slot->OnBatchOver();
+  }
+  return standing;
 }
 
 Standing Instance::OutOfService() const {
@@ -96,32 +126,31 @@ Standing Instance::OutOfService() const {
                  "worker_down", ""}};
 }
 
-Standing Instance::Attend() {
-  if (Runs()) return {};
+Standing Instance::Restart() {
   WorkerSlot& slot = *setup_.slot;
-  bool died;
+  std::shared_ptr<Worker> died;
   {
     std::lock_guard lock(slot.mutex_);
-    died = std::exchange(slot.initialized_, false);
+    if (std::exchange(slot.initialized_, false)) died = slot.worker_;
   }
+  SteadyTime now = std::chrono::steady_clock::now();
   if (died) {
-    down_because_ = slot.worker()->end_text();
+    down_because_ = died->end_text();
     LOG_ERROR("{}", down_because_);
-    policy_.Died(std::chrono::steady_clock::now());
+    policy_.Died(now);
   }
-  if (std::chrono::steady_clock::now() < policy_.next_start()) return OutOfService();
-  SteadyTime began = std::chrono::steady_clock::now();
+  if (now < policy_.next_start()) return OutOfService();
   auto worker = Worker::Start(setup_.worker, *setup_.tender);
   Result<Nothing> started = worker ? Initialize(*std::move(worker)) : std::unexpected(std::move(worker).error());
-  SteadyTime now = std::chrono::steady_clock::now();
+  SteadyTime later = std::chrono::steady_clock::now();
   if (started) {
-    LOG_INFO("the worker of '{}' is there again after {} ms", setup_.worker.name, std::chrono::duration_cast<Millis>(now - began).count());
+    LOG_INFO("the worker of '{}' is there again after {} ms", setup_.worker.name, std::chrono::duration_cast<Millis>(later - now).count());
     return {};
   }
   down_because_ = started.error().message;
-  policy_.StartFailed(now);
+  policy_.StartFailed(later);
   LOG_ERROR("the worker of '{}' does not start, the next try is in {:.0f} s: {}", setup_.worker.name,
-            std::chrono::duration<double>(policy_.next_start() - now).count(), down_because_);
+            std::chrono::duration<double>(policy_.next_start() - later).count(), down_because_);
   return OutOfService();
 }
 

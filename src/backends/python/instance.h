@@ -1,10 +1,10 @@
 // One instance of a Python model: a worker, and another one when that has ended.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "api/backend.h"
 #include "backends/python/restart_policy.h"
@@ -12,20 +12,25 @@
 
 namespace nereid::python {
 
-// Where an instance's worker stands, for all who ask whether the instance is ready. Any thread; may outlive the instance.
-class WorkerSlot {
+// An instance's worker, for all who ask for it, and what the worker tells. Any thread; may outlive the instance.
+class WorkerSlot final : public WorkerOwner {
  public:
-  // It runs, its model is initialized and does not say that it is not ready.
+  // The worker runs, its model is initialized and does not say that it is not ready.
   bool ready() const;
-  std::shared_ptr<Worker> worker() const;
+  // Null when there is none whose model is initialized.
+  std::shared_ptr<Worker> running() const;
+
+  void OnBatchOver() override;
+  void OnWorkerEnd(std::vector<ExecutionBatch> unstarted) override;
 
  private:
   friend class Instance;
   mutable std::mutex mutex_;
-  std::shared_ptr<Worker> worker_;  // guarded by mutex_
-  bool initialized_ = false;        // guarded by mutex_
-  bool stopping_ = false;           // guarded by mutex_; no worker is put in any more
-  std::function<void()> alarm_;     // guarded by mutex_; what a worker's end calls
+  std::shared_ptr<Worker> worker_;  // guarded by mutex_, as all that follows
+  bool initialized_ = false;
+  bool stopping_ = false;  // no worker is put in any more
+  InstanceHooks hooks_;
+  std::vector<ExecutionBatch> stranded_;  // for the next worker
 };
 
 class Instance final : public ModelInstance {
@@ -43,15 +48,16 @@ class Instance final : public ModelInstance {
   // Finalizes the model.
   ~Instance() override;
 
+  bool posts() const override { return true; }
   void Execute(ExecutionBatch batch) override;
-  void AttendWhen(std::function<void()> call) override;
+  void SetHooks(InstanceHooks hooks) override;
   Standing Attend() override;
   void Stop() override;
 
  private:
   explicit Instance(Setup setup) : setup_(std::move(setup)) {}
   Result<Nothing> Initialize(std::shared_ptr<Worker> worker);
-  bool Runs() const;
+  Standing Restart();
   Standing OutOfService() const;
 
   const Setup setup_;

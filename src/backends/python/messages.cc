@@ -139,8 +139,8 @@ Result<Nothing> ReadResponse(PackReader& reader, const Message& message, InferRe
   if (reader.Array() != 3) return Error(Code::kInternal, "the worker's message has a response that makes no sense", "bad_message");
   if (!reader.TakeNil()) {
     if (reader.Array() != 2) return Error(Code::kInternal, "the worker's message has an error that makes no sense", "bad_message");
-    Code code = CodeOf(reader.Int());
-    response.error = Status{code, std::string(reader.Text()), "model_error", ""};
+    std::int64_t code = reader.Int();
+    response.error = Status{CodeOf(code), std::string(reader.Text()), code == 0 ? "unknown_error" : "model_error", ""};
   }
   if (std::string_view parameters = reader.Text(); !parameters.empty()) {
     TRY(response.parameters, ReadParametersJson(parameters));

@@ -11,7 +11,7 @@
 namespace nereid::python {
 
 // Calls of the server, one at a time; each is answered by one kDone. The first kDone comes unasked, when the worker is up.
-enum class Call : std::uint8_t { kAutoComplete, kInitialize, kExecute, kFinalize };
+enum class CallKind : std::uint8_t { kAutoComplete, kInitialize, kExecute, kFinalize };
 
 // Messages of the worker.
 enum class Said : std::uint8_t {

@@ -10,6 +10,7 @@ OpenRequests::OpenRequests(ChannelControl& control, const OutputRules& rules, bo
 }
 
 std::optional<OpenRequests::Places> OpenRequests::Reserve(std::size_t count) {
+  std::lock_guard lock(mutex_);
   if (free_cells_.size() < count) return std::nullopt;
   Places places{std::exchange(next_, next_ + count), {}};
   for (auto cell = free_cells_.end() - static_cast<std::ptrdiff_t>(count); cell != free_cells_.end(); ++cell) {
@@ -21,54 +22,76 @@ std::optional<OpenRequests::Places> OpenRequests::Reserve(std::size_t count) {
 }
 
 void OpenRequests::GiveBack(const Places& places) {
+  std::lock_guard lock(mutex_);
   free_cells_.insert(free_cells_.end(), places.cells.begin(), places.cells.end());
 }
 
 void OpenRequests::Add(const Places& places, ExecutionBatch batch, const ComputeTimes& times) {
+  std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < batch.size(); ++i)
     open_.emplace_hint(open_.end(), places.first + i, Open{std::move(batch[i]), places.cells[i], times, {}});
 }
 
+ExecutionBatch OpenRequests::TakeBack(Range requests) {
+  ExecutionBatch batch;
+  std::lock_guard lock(mutex_);
+  auto place = open_.lower_bound(requests.first);
+  while (place != open_.end() && place->first < requests.first + requests.count) {
+    batch.push_back(std::move(place->second.execution));
+    free_cells_.push_back(place->second.cell);
+    place = open_.erase(place);
+  }
+  return batch;
+}
+
+OpenRequests::Open* OpenRequests::Get(std::uint64_t request) {
+  std::lock_guard lock(mutex_);
+  auto place = open_.find(request);
+  return place == open_.end() ? nullptr : &place->second;
+}
+
 const Execution* OpenRequests::Find(std::uint64_t request) const {
+  std::lock_guard lock(mutex_);
   auto place = open_.find(request);
   return place == open_.end() ? nullptr : place->second.execution.get();
 }
 
 void OpenRequests::Return(std::uint64_t request, InferResponse response, SteadyTime returned) {
-  auto place = open_.find(request);
-  if (place == open_.end()) return;
-  place->second.times.output_start = returned;
-  Deliver(place, std::move(response));
+  Open* open = Get(request);
+  if (!open) return;
+  open->times.output_start = returned;
+  Deliver(request, *open, std::move(response));
 }
 
 void OpenRequests::Send(std::uint64_t request, InferResponse response) {
-  auto place = open_.find(request);
-  if (place == open_.end()) return;
+  Open* open = Get(request);
+  if (!open) return;
   if (!decoupled_) {
     if (response.empty) return;
     response.final = true;
   }
-  Deliver(place, std::move(response));
+  Deliver(request, *open, std::move(response));
 }
 
 void OpenRequests::Fail(std::uint64_t request, const Status& why) {
-  auto place = open_.find(request);
-  if (place == open_.end()) return;
-  place->second.waiting.clear();
+  Open* open = Get(request);
+  if (!open) return;
+  open->waiting.clear();
   InferResponse response;
   response.error = why;
-  Deliver(place, std::move(response));
+  Deliver(request, *open, std::move(response));
 }
 
-void OpenRequests::FailAll(const Status& why, Range except) {
-  for (auto next = open_.begin(); next != open_.end();) {
-    std::uint64_t request = (next++)->first;
-    if (request < except.first || request >= except.first + except.count) Fail(request, why);
+void OpenRequests::FailAll(const Status& why) {
+  std::vector<std::uint64_t> all;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [request, open] : open_) all.push_back(request);
   }
+  for (std::uint64_t request : all) Fail(request, why);
 }
 
-void OpenRequests::Deliver(Place place, InferResponse response) {
-  Open& open = place->second;
+void OpenRequests::Deliver(std::uint64_t request, Open& open, InferResponse response) {
   if (!response.error) {
     if (auto kept = rules_.Check(response.outputs); !kept) {
       response.error = std::move(kept).error();
@@ -88,50 +111,51 @@ void OpenRequests::Deliver(Place place, InferResponse response) {
   bool final = response.final;
   Pushed pushed = open.execution->Send(std::move(response));
   if (final) {
-    End(place);
+    End(request, open);
   } else if (pushed == Pushed::kGone) {
     __atomic_store_n(&Cell(open).cancelled, 1, __ATOMIC_RELEASE);
   } else if (pushed == Pushed::kFull) {
     open.waiting.push_back(std::move(response));
     __atomic_store_n(&Cell(open).blocked, 1, __ATOMIC_RELEASE);
-    AwaitRoom(place);
+    AwaitRoom(request, open);
   }
 }
 
-void OpenRequests::AwaitRoom(Place place) {
-  place->second.execution->OnRoom([told = told_, request = place->first] { told(request); });
+void OpenRequests::AwaitRoom(std::uint64_t request, Open& open) {
+  open.execution->OnRoom([told = told_, request] { told(request); });
 }
 
-void OpenRequests::End(Place place) {
-  Unblock(place->second);
-  free_cells_.push_back(place->second.cell);
-  open_.erase(place);
+void OpenRequests::End(std::uint64_t request, Open& open) {
+  Unblock(open);
+  std::unique_ptr<Execution> ended = std::move(open.execution);  // destroyed without the mutex
+  std::lock_guard lock(mutex_);
+  free_cells_.push_back(open.cell);
+  open_.erase(request);
 }
 
 void OpenRequests::Watch(std::uint64_t request) {
-  auto place = open_.find(request);
-  if (place == open_.end()) return;
-  // A copy: at once when it is cancelled already.
-  Cancellation cancellation = place->second.execution->request().cancellation;
+  Open* open = Get(request);
+  if (!open) return;
+  // A copy: `told` comes at once when it is cancelled already.
+  Cancellation cancellation = open->execution->request().cancellation;
   cancellation.OnCancel([told = told_, request] { told(request); });
 }
 
 void OpenRequests::Renew(std::uint64_t request) {
-  auto place = open_.find(request);
-  if (place == open_.end()) return;
-  Open& open = place->second;
-  if (open.execution->cancelled()) {
-    __atomic_store_n(&Cell(open).cancelled, 1, __ATOMIC_RELEASE);
-    Unblock(open);
+  Open* open = Get(request);
+  if (!open) return;
+  if (open->execution->cancelled()) {
+    __atomic_store_n(&Cell(*open).cancelled, 1, __ATOMIC_RELEASE);
+    Unblock(*open);
   }
-  while (!open.waiting.empty()) {
-    bool final = open.waiting.front().final;
-    Pushed pushed = open.execution->Send(std::move(open.waiting.front()));
-    if (final) return End(place);
-    if (pushed == Pushed::kFull) return AwaitRoom(place);
-    open.waiting.pop_front();
+  while (!open->waiting.empty()) {
+    bool final = open->waiting.front().final;
+    Pushed pushed = open->execution->Send(std::move(open->waiting.front()));
+    if (final) return End(request, *open);
+    if (pushed == Pushed::kFull) return AwaitRoom(request, *open);
+    open->waiting.pop_front();
   }
-  Unblock(open);
+  Unblock(*open);
 }
 
 void OpenRequests::Unblock(const Open& open) {
@@ -140,6 +164,7 @@ void OpenRequests::Unblock(const Open& open) {
 }
 
 bool OpenRequests::AllAbandoned(SteadyTime now) const {
+  std::lock_guard lock(mutex_);
   return std::ranges::all_of(open_, [now](const auto& each) {
     const Execution& execution = *each.second.execution;
     return execution.cancelled() || execution.request().deadline.Passed(now);

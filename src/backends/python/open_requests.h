@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -14,7 +15,7 @@
 
 namespace nereid::python {
 
-// Not thread-safe: of the worker, under its mutex.
+// Reserve, GiveBack, Add and TakeBack: any thread. All else: in the worker's turns.
 class OpenRequests {
  public:
   // Something changed for the request's client: it has room again, or it went away. Any thread; may be called at any time, also later.
@@ -32,6 +33,12 @@ class OpenRequests {
   std::optional<Places> Reserve(std::size_t count);
   void GiveBack(const Places& places);
   void Add(const Places& places, ExecutionBatch batch, const ComputeTimes& times);
+  struct Range {
+    std::uint64_t first;
+    std::size_t count;
+  };
+  // Requests that the worker has not seen, or never will.
+  ExecutionBatch TakeBack(Range requests);
 
   // Null when the request has had its last answer.
   const Execution* Find(std::uint64_t request) const;
@@ -42,18 +49,13 @@ class OpenRequests {
   void Send(std::uint64_t request, InferResponse response);
   // The last answer is this error. Does nothing when there was a last one.
   void Fail(std::uint64_t request, const Status& why);
-  struct Range {
-    std::uint64_t first;
-    std::size_t count;
-  };
-  void FailAll(const Status& why, Range except = {0, 0});
+  void FailAll(const Status& why);
 
   // The model asks whether the client went away: from now on the cell says so.
   void Watch(std::uint64_t request);
   // After `told`: sends what waits, and renews the cell.
   void Renew(std::uint64_t request);
 
-  bool empty() const { return open_.empty(); }
   // Nobody waits for any of them.
   bool AllAbandoned(SteadyTime now) const;
 
@@ -64,11 +66,12 @@ class OpenRequests {
     ComputeTimes times;
     std::deque<InferResponse> waiting;  // for room at the client
   };
-  using Place = std::map<std::uint64_t, Open>::iterator;
 
-  void Deliver(Place place, InferResponse response);
-  void AwaitRoom(Place place);
-  void End(Place place);
+  // Stays where it is until End, which is called in turns only; null when there is none.
+  Open* Get(std::uint64_t request);
+  void Deliver(std::uint64_t request, Open& open, InferResponse response);
+  void AwaitRoom(std::uint64_t request, Open& open);
+  void End(std::uint64_t request, Open& open);
   ChannelCell& Cell(const Open& open) { return control_.cells[open.cell]; }
   void Unblock(const Open& open);
 
@@ -76,9 +79,10 @@ class OpenRequests {
   const OutputRules& rules_;
   const bool decoupled_;
   const Told told_;
-  std::map<std::uint64_t, Open> open_;
-  std::uint64_t next_ = 1;
-  std::vector<std::uint32_t> free_cells_;
+  mutable std::mutex mutex_;
+  std::map<std::uint64_t, Open> open_;     // guarded by mutex_
+  std::uint64_t next_ = 1;                 // guarded by mutex_
+  std::vector<std::uint32_t> free_cells_;  // guarded by mutex_
 };
 
 }  // namespace nereid::python

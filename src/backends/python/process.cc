@@ -32,7 +32,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-Result<Process> Process::Start(const Command& command, const Channel& channel, int event) {
+Result<Process> Process::Start(const Command& command, const Channel& channel, const std::vector<int>& events) {
   Process process;
   int life[2];
   if (::pipe2(life, O_CLOEXEC) != 0)
@@ -43,8 +43,9 @@ Result<Process> Process::Start(const Command& command, const Channel& channel, i
   // A descriptor of its own on the same file, so that the worker's writes do not move what we read. O_APPEND: nobody overwrites another.
   ::fcntl(process.last_words_.get(), F_SETFL, O_APPEND);
 
-  const int sources[] = {channel.control_fd(), channel.server_region_fd(), channel.worker_region_fd(), event,
-                         reading.get(),        process.last_words_.get()};
+  std::vector<int> sources{channel.control_fd(), channel.server_region_fd(), channel.worker_region_fd(), reading.get(),
+                           process.last_words_.get()};
+  sources.insert(sources.end(), events.begin(), events.end());
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   ::posix_spawn_file_actions_init(&actions);

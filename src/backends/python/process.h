@@ -21,9 +21,9 @@ struct Command {
 class Process {
  public:
   Process() = default;
-  // The worker gets `channel`, `event` and its own descriptors as 3 to 8, leads its own session, and dies with this object, with all that
-  // it started in its session. Errors name the executable.
-  static Result<Process> Start(const Command& command, const Channel& channel, int event);
+  // The worker gets the channel's and its own descriptors as 3 to 7 and `events` from 8 on, leads its own session, and dies with this
+  // object, with all that it started in its session. Errors name the executable.
+  static Result<Process> Start(const Command& command, const Channel& channel, const std::vector<int>& events);
   Process(Process&& other) noexcept;
   Process& operator=(Process&& other) noexcept;
   ~Process();

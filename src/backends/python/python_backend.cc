@@ -65,7 +65,7 @@ class Model final : public BackendModel {
     {
       std::lock_guard lock(mutex_);
       slots_.push_back(setup.slot);
-      worker = std::exchange(started_, nullptr);
+      if (started_ && started_->name() == spec.name) worker = std::exchange(started_, nullptr);
     }
     return Instance::Create(std::move(setup), std::move(worker));
   }
@@ -90,7 +90,7 @@ class Model final : public BackendModel {
         {"model_name", config_.name()},
     };
     PackWriter call;
-    call.Array(4).Int(static_cast<std::int64_t>(Call::kInitialize)).Text(spec.name).Array(std::size(arguments));
+    call.Array(4).Int(static_cast<std::int64_t>(CallKind::kInitialize)).Text(spec.name).Array(std::size(arguments));
     for (const auto& [name, value] : arguments) call.Array(2).Text(name).Text(value);
     call.Bool(config_.model_transaction_policy().decoupled());
     return call;
@@ -115,10 +115,12 @@ class PythonBackend final : public Backend {
 
   Result<std::unique_ptr<Opened>> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) override {
     TRY(ModelSetup setup, SetUp(files, config));
+    // Named as the first instance, which it will be if it completes nothing.
+    if (config.instance_group_size() > 0) setup.worker.name = fmt::format("{}_0", config.instance_group(0).name());
     TRY(auto worker, Worker::Start(setup.worker, *tender_));
     auto opened = std::make_unique<OpenedWorker>(std::move(worker));
     PackWriter call;
-    call.Array(3).Int(static_cast<std::int64_t>(Call::kAutoComplete)).Text(kserve::RenderConfig(config)).Text(config.name());
+    call.Array(3).Int(static_cast<std::int64_t>(CallKind::kAutoComplete)).Text(kserve::RenderConfig(config)).Text(config.name());
     TRY(auto answer, opened->worker->Ask(call));
     if (answer.result.TakeNil()) return opened;  // the model completes nothing: this worker can be its first instance
     std::string json(answer.result.Text());
@@ -172,7 +174,8 @@ class PythonBackend final : public Backend {
                                 fs::absolute(files.version_folder).string(),
                                 file,
                                 fmt::format("{},{},{}", options.sizes.initial, options.sizes.growth, options.sizes.most),
-                                std::to_string(options.memory_limit_bytes)};
+                                std::to_string(options.memory_limit_bytes),
+                                std::to_string(std::min<std::size_t>(1 + world_.homes.size(), kEvents))};
     worker.command.environment = WorkerVariables(module_folder_, setup.interpreter, world_.secret_variables);
     worker.sizes = options.sizes;
     worker.region_prefix = options.region_prefix;

@@ -49,7 +49,7 @@ void Tender::Add(std::shared_ptr<Worker> worker) {
   for (int fd : {worker->event(), worker->pidfd()}) {
     workers_[fd] = worker;
     epoll_event event{};
-    event.events = EPOLLIN;
+    event.events = EPOLLIN | EPOLLET;  // nobody reads the events
     event.data.fd = fd;
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
   }
@@ -89,7 +89,7 @@ void Tender::Run() {
         }
       }
       if (fd == worker->pidfd()) worker->OnEnd();
-      else worker->OnEvent();
+      else worker->OnEvent(0);
     }
     SteadyTime now = std::chrono::steady_clock::now();
     if (now < next_tick) continue;
@@ -101,7 +101,7 @@ void Tender::Run() {
         if (fd == worker->pidfd()) all.push_back(worker);
       }
     }
-    for (const auto& worker : all) worker->OnTick(now);
+    for (const auto& worker : all) worker->OnTick();
   }
 }
 

@@ -1,6 +1,7 @@
 #include "backends/python/worker.h"
 
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -15,55 +16,90 @@ namespace {
 
 constexpr Nanos kReadyLimit = std::chrono::seconds(5);
 constexpr Nanos kTrimEvery = std::chrono::seconds(5);
+constexpr int kMessagesOfTurn = 256;  // then others on this thread have theirs
 
 std::int64_t NowNanos() {
   return std::chrono::duration_cast<Nanos>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-timespec RelativeTime(Nanos wait) {
-  auto count = std::max<std::int64_t>(0, wait.count());
-  return {count / 1'000'000'000, count % 1'000'000'000};
+// The event that the worker writes to say something about the request.
+std::size_t EventOf(const InferRequest& request) {
+  std::size_t number = static_cast<std::size_t>(request.home + 1);
+  return number < kEvents ? number : 0;
 }
 
 }  // namespace
 
-// What other threads leave for the tender: requests whose client has room again, or went away. Outlives the worker while they may call.
-struct Worker::Waking {
+// What other threads leave for the next turn: requests whose client has room again, or went away. Outlives the worker while they may call.
+struct Worker::Told {
   std::mutex mutex;
+  std::weak_ptr<Worker> worker;         // guarded by mutex
   std::vector<std::uint64_t> requests;  // guarded by mutex
-  int event = -1;                       // guarded by mutex; -1: the worker is gone
 
   void Tell(std::uint64_t request) {
     std::lock_guard lock(mutex);
-    if (event < 0) return;
+    auto alive = worker.lock();
+    if (!alive) return;
     requests.push_back(request);
-    ::eventfd_write(event, 1);
+    ::eventfd_write(alive->event(), 1);  // the tender's turn: this may be called from within one
   }
 };
+
+// Who asked, until the answer is there.
+struct Worker::Waiter {
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::optional<Result<Answer>> answer;  // guarded by mutex
+
+  void Set(Result<Answer> value) {
+    std::lock_guard lock(mutex);
+    answer.emplace(std::move(value));
+    wake.notify_all();
+  }
+};
+
+Result<Nothing> Worker::MakeEvents() {
+  std::size_t count = std::min<std::size_t>(1 + setup_.world.homes.size(), kEvents);
+  for (std::size_t i = 0; i < count; ++i) {
+    events_.emplace_back(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (events_.back().get() < 0)
+      return Error(Code::kInternal, fmt::format("no event descriptor for a worker: {}", std::strerror(errno)), "no_descriptors");
+  }
+  for (std::size_t i = 1; i < count; ++i) {
+    int watched = ::fcntl(events_[i].get(), F_DUPFD_CLOEXEC, 0);
+    if (watched < 0) return Error(Code::kInternal, fmt::format("no descriptor for a worker: {}", std::strerror(errno)), "no_descriptors");
+    watches_.push_back(setup_.world.homes[i - 1]->Watch(watched, [weak = weak_from_this(), i] {
+      if (auto self = weak.lock()) self->OnEvent(i);
+    }));
+  }
+  return Nothing{};
+}
 
 Result<std::shared_ptr<Worker>> Worker::Start(WorkerSetup setup, Tender& tender) {
   std::shared_ptr<Worker> self(new Worker(std::move(setup)));
   const WorkerSetup& set = self->setup_;
-  self->event_ = Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (self->event_.get() < 0)
-    return Error(Code::kInternal, fmt::format("no event descriptor for a worker: {}", std::strerror(errno)), "no_descriptors");
   TRY(self->channel_, Channel::Create(fmt::format("{}_{}", set.region_prefix, set.name), set.sizes));
   self->nested_ = std::make_shared<NestedCalls>(set.world, self->channel_);
-  self->waking_ = std::make_shared<Waking>();
-  self->waking_->event = self->event_.get();
+  self->told_ = std::make_shared<Told>();
+  self->told_->worker = self;
   self->open_.emplace(self->channel_->control(), *set.rules, set.decoupled,
-                      [waking = self->waking_](std::uint64_t request) { waking->Tell(request); });
-  TRY(self->process_, Process::Start(set.command, *self->channel_, self->event_.get()));
+                      [told = self->told_](std::uint64_t request) { told->Tell(request); });
+  TRY_DO(self->MakeEvents());
+  auto up = std::make_shared<Waiter>();
+  self->calls_.push_back(Call{0, NowNanos(), up, {}});
+  std::vector<int> events;
+  for (const Descriptor& event : self->events_) events.push_back(event.get());
+  TRY(self->process_, Process::Start(set.command, *self->channel_, events));
   tender.Add(self);
-  auto up = self->Await(set.start_limit);
-  if (up) return self;
+  auto answer = self->Await(*up, set.start_limit);
+  if (answer) return self;
   self->Kill("it did not answer");
-  if (up.error().reason == "worker_late")
+  if (answer.error().reason == "worker_late")
     return Error(Code::kInternal,
                  fmt::format("the Python '{}' for '{}' did not answer within {:.0f} s (stub-timeout-seconds)", set.command.executable,
                              set.name, std::chrono::duration<double>(set.start_limit).count()),
                  "worker_late");
-  return std::unexpected(std::move(up).error());
+  return std::unexpected(std::move(answer).error());
 }
 
 Status Worker::Failed(std::string_view text, Code code) const {
@@ -75,87 +111,74 @@ std::string Worker::end_text() const {
   return end_text_;
 }
 
+bool Worker::AwaitEnd(Nanos limit) {
+  std::unique_lock lock(end_mutex_);
+  return end_wake_.wait_for(lock, limit, [this] { return ended(); });
+}
+
 void Worker::Kill(std::string why) {
   std::lock_guard lock(end_mutex_);
   if (kill_reason_.empty()) kill_reason_ = std::move(why);
   if (!ended()) process_.Kill();
 }
 
-void Worker::WhenEnded(std::function<void()> call) {
-  {
-    std::lock_guard lock(end_mutex_);
-    if (!ended()) {
-      when_ended_ = std::move(call);
-      return;
-    }
-  }
-  call();
-}
-
-bool Worker::AwaitEnd(Nanos limit) {
-  SteadyTime until = std::chrono::steady_clock::now() + std::chrono::duration_cast<SteadyTime::duration>(limit);
-  ChannelBell& bell = channel_->control().call_bell;
-  for (;;) {
-    std::uint32_t seen = BellRead(&bell);
-    if (ended()) return true;
-    Nanos left = until - std::chrono::steady_clock::now();
-    if (left <= Nanos(0)) return false;
-    timespec wait = RelativeTime(left);
-    BellWait(&bell, seen, &wait);
-  }
-}
-
 // ---------------------------------------------------------------- calls
+
+bool Worker::PushCall(const Channel::Draft& draft, Call call) {
+  {
+    std::lock_guard lock(calls_mutex_);
+    if (closed_) return false;
+    auto place = channel_->PushCall(draft);
+    if (!place) {
+      Kill("it leaves its calls unread");
+      return false;
+    }
+    call.place = *place;
+    call.began = NowNanos();
+    calls_.push_back(std::move(call));
+  }
+  channel_->RingWorker();
+  return true;
+}
 
 Result<Worker::Answer> Worker::Ask(const PackWriter& call, Nanos limit) {
   Channel::Draft draft = channel_->Begin(call.bytes(), 0);
-  if (!draft.content || !channel_->PushCall(draft))
-    return Error(Code::kInternal, fmt::format("the shared memory of '{}' is full", setup_.name), "no_shared_memory");
-  return Await(limit);
+  if (!draft.content) return Error(Code::kInternal, fmt::format("the shared memory of '{}' is full", setup_.name), "no_shared_memory");
+  auto waiter = std::make_shared<Waiter>();
+  if (!PushCall(draft, Call{0, 0, waiter, {}})) return Error(Code::kInternal, end_text(), "worker_ended");
+  return Await(*waiter, limit);
 }
 
-Result<Worker::Answer> Worker::Await(Nanos limit) {
-  SteadyTime until = limit > Nanos(0) ? std::chrono::steady_clock::now() + limit : SteadyTime::max();
-  ChannelBell& bell = channel_->control().call_bell;
-  for (;;) {
-    std::uint32_t seen = BellRead(&bell);
-    std::optional<Message> done;
-    {
-      std::lock_guard lock(mutex_);
-      Drain();
-      done = std::exchange(done_, std::nullopt);
+Result<Worker::Answer> Worker::Await(Waiter& waiter, Nanos limit) {
+  std::unique_lock lock(waiter.mutex);
+  auto there = [&waiter] { return waiter.answer.has_value(); };
+  if (limit == Nanos(0)) waiter.wake.wait(lock, there);
+  else if (!waiter.wake.wait_for(lock, limit, there))
+    return Error(Code::kDeadlineExceeded, fmt::format("'{}' has not answered in time", setup_.name), "worker_late");
+  return *std::move(waiter.answer);
+}
+
+void Worker::SetOwner(std::shared_ptr<WorkerOwner> owner) {
+  {
+    std::lock_guard lock(calls_mutex_);
+    if (!closed_) {
+      owner_ = std::move(owner);
+      return;
     }
-    if (done) {
-      PackReader reader(done->packed);
-      reader.Array();
-      reader.Int();
-      if (!reader.TakeNil()) return Error(Code::kInternal, std::string(reader.Text()), "model_error");
-      return Answer{*std::move(done), reader};
-    }
-    if (ended()) return Error(Code::kInternal, end_text(), "worker_ended");
-    if (until == SteadyTime::max()) {
-      BellWait(&bell, seen, nullptr);
-      continue;
-    }
-    Nanos left = until - std::chrono::steady_clock::now();
-    if (left <= Nanos(0)) return Error(Code::kDeadlineExceeded, fmt::format("'{}' has not answered in time", setup_.name), "worker_late");
-    timespec wait = RelativeTime(left);
-    BellWait(&bell, seen, &wait);
   }
+  owner->OnWorkerEnd({});
 }
-
-// ---------------------------------------------------------------- execute
 
 Result<Channel::Draft> Worker::DraftExecute(const ExecutionBatch& batch, const OpenRequests::Places& places) {
   std::size_t size = 0;
   std::vector<std::size_t> offsets;
   for (const auto& execution : batch) size = LayOut(execution->request().inputs, size, offsets);
   PackWriter writer;
-  writer.Array(2).Int(static_cast<std::int64_t>(Call::kExecute)).Array(batch.size());
+  writer.Array(3).Int(static_cast<std::int64_t>(CallKind::kExecute)).Uint(EventOf(batch.front()->request())).Array(batch.size());
   const std::size_t* offset = offsets.data();
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const InferRequest& request = batch[i]->request();
-    writer.Array(9).Uint(places.first + i).Uint(places.cells[i]).Text(request.client_id);
+    writer.Array(10).Uint(places.first + i).Uint(places.cells[i]).Uint(EventOf(request)).Text(request.client_id);
     if (const auto* number = std::get_if<std::uint64_t>(&request.correlation_id)) writer.Uint(*number);
     else writer.Text(std::get<std::string>(request.correlation_id));
     writer.Int((request.sequence_start ? 1 : 0) | (request.sequence_end ? 2 : 0)).Uint(request.timeout_us);
@@ -180,75 +203,75 @@ Result<Channel::Draft> Worker::DraftExecute(const ExecutionBatch& batch, const O
   return draft;
 }
 
-void Worker::Execute(ExecutionBatch batch) {
+bool Worker::Post(ExecutionBatch& batch) {
   ComputeTimes times;
   times.start = std::chrono::steady_clock::now();
-  auto refuse = [&batch](const Status& why) {
+  auto refuse = [&](const Status& why) {
     for (auto& execution : batch) {
       InferResponse response;
       response.error = why;
       execution->Send(std::move(response));
     }
+    batch.clear();
+    std::shared_ptr<WorkerOwner> owner;
+    {
+      std::lock_guard lock(calls_mutex_);
+      owner = owner_;
+    }
+    if (owner) owner->OnBatchOver();
+    return true;
   };
-  std::optional<OpenRequests::Places> places;
-  {
-    std::lock_guard lock(mutex_);
-    places = open_->Reserve(batch.size());
-  }
+  std::optional<OpenRequests::Places> places = open_->Reserve(batch.size());
   if (!places)
     return refuse(Failed(fmt::format("{} requests have no final response yet, and no more may be open", int{kCells}), Code::kUnavailable));
-  std::size_t count = batch.size();
   auto draft = DraftExecute(batch, *places);
+  if (!draft) {
+    open_->GiveBack(*places);
+    return refuse(draft.error());
+  }
+  times.input_end = std::chrono::steady_clock::now();
+  OpenRequests::Range requests{places->first, batch.size()};
+  open_->Add(*places, std::move(batch), times);
+  if (PushCall(*draft, Call{0, 0, nullptr, requests})) return true;
+  batch = open_->TakeBack(requests);
+  return false;
+}
+
+// ---------------------------------------------------------------- turns
+
+void Worker::Run() {
+  if (turns_.fetch_add(1, std::memory_order_acq_rel) != 0) return;
+  for (std::int64_t seen = 1;;) {
+    Turn();
+    std::int64_t before = turns_.fetch_sub(seen, std::memory_order_acq_rel);
+    if (before == seen) return;
+    seen = before - seen;
+  }
+}
+
+void Worker::Turn() {
+  std::vector<std::uint64_t> requests;
   {
-    std::lock_guard lock(mutex_);
-    if (draft) {
-      times.input_end = std::chrono::steady_clock::now();
-      open_->Add(*places, std::move(batch), times);
-      executing_ = {places->first, count};
-    } else {
-      open_->GiveBack(*places);
-    }
+    std::lock_guard lock(told_->mutex);
+    requests.swap(told_->requests);
   }
-  if (!draft) return refuse(draft.error());
-  executing_since_ = NowNanos();
-  if (!channel_->PushCall(*draft)) Kill("it leaves its calls unread");
-  Result<Answer> answer = Await(Nanos(0));
-  executing_since_ = 0;
-  Settle(std::move(answer));
-}
-
-void Worker::Settle(Result<Answer> answer) {
-  SteadyTime returned = std::chrono::steady_clock::now();
-  std::lock_guard lock(mutex_);
-  auto [first, count] = std::exchange(executing_, {0, 0});
-  if (!answer) {
-    Status why = Failed(answer.error().message);
-    for (std::size_t i = 0; i < count; ++i) open_->Fail(first + i, why);
-    return;
-  }
-  PackReader& reader = answer->result;
-  std::size_t responses = reader.Array();
-  for (std::size_t i = 0; i < count; ++i) {
-    if (i < responses && reader.TakeNil()) continue;  // its sender answers
-    InferResponse response;
-    Result<Nothing> read = i < responses ? ReadResponse(reader, answer->message, response)
-                                         : Error(Code::kInternal, "the worker's answer has too few responses", "bad_message");
-    if (read) open_->Return(first + i, std::move(response), returned);
-    else open_->Fail(first + i, Failed(read.error().message));
-  }
-  if (ended()) open_->FailAll(Failed(end_text()));  // those that a sender was to answer
-}
-
-// ---------------------------------------------------------------- what the worker says
-
-void Worker::Drain() {
-  for (;;) {
+  for (std::uint64_t request : requests) open_->Renew(request);
+  for (int count = 0;; ++count) {
     Message message;
     int found = channel_->Pop(message);
-    if (found == 0) return;
-    if (found < 0) return Kill("it wrote what makes no sense into the memory that it shares with the server");
+    if (found == 0) break;
+    if (found < 0) {
+      Kill("it wrote what makes no sense into the memory that it shares with the server");
+      break;
+    }
     Handle(message);
+    if (count == kMessagesOfTurn && !end_due_) {
+      ::eventfd_write(event(), 1);
+      break;
+    }
   }
+  if (tick_due_.exchange(false)) Tick();
+  if (end_due_ && !ended()) End();
 }
 
 void Worker::Handle(const Message& message) {
@@ -256,7 +279,7 @@ void Worker::Handle(const Message& message) {
   reader.Array();
   auto said = static_cast<Said>(reader.Int());
   switch (said) {
-    case Said::kDone: done_ = message; return;
+    case Said::kDone: HandleDone(reader, message); break;
     case Said::kResponse: HandleResponse(reader, message); break;
     case Said::kWatch: open_->Watch(reader.Uint()); break;
     case Said::kLog: HandleLog(reader); break;
@@ -269,6 +292,43 @@ void Worker::Handle(const Message& message) {
       });
   }
   if (!reader.ok()) Kill("it sent a message that makes no sense");
+}
+
+void Worker::HandleDone(PackReader& reader, const Message& message) {
+  Call call;
+  std::shared_ptr<WorkerOwner> owner;
+  {
+    std::lock_guard lock(calls_mutex_);
+    if (calls_.empty()) return Kill("it answered what nobody had asked");
+    call = std::move(calls_.front());
+    calls_.pop_front();
+    if (!calls_.empty()) calls_.front().began = NowNanos();
+    owner = owner_;
+  }
+  if (!call.waiter) {
+    if (owner) owner->OnBatchOver();  // the next batch goes out before the answers of this one
+    return Settle(call.requests, reader, message);
+  }
+  if (reader.TakeNil()) call.waiter->Set(Answer{message, reader});
+  else call.waiter->Set(Error(Code::kInternal, std::string(reader.Text()), "model_error"));
+}
+
+void Worker::Settle(OpenRequests::Range requests, PackReader& reader, const Message& message) {
+  SteadyTime returned = std::chrono::steady_clock::now();
+  if (!reader.TakeNil()) {
+    Status why = Failed(reader.Text());
+    for (std::size_t i = 0; i < requests.count; ++i) open_->Fail(requests.first + i, why);
+    return;
+  }
+  std::size_t responses = reader.Array();
+  for (std::size_t i = 0; i < requests.count; ++i) {
+    if (i < responses && reader.TakeNil()) continue;  // its sender answers
+    InferResponse response;
+    Result<Nothing> read = i < responses ? ReadResponse(reader, message, response)
+                                         : Error(Code::kInternal, "the worker's answer has too few responses", "bad_message");
+    if (read) open_->Return(requests.first + i, std::move(response), returned);
+    else open_->Fail(requests.first + i, Failed(read.error().message));
+  }
 }
 
 void Worker::HandleResponse(PackReader& reader, const Message& message) {
@@ -303,79 +363,34 @@ void Worker::HandleReady(PackReader& reader) {
   else LOG_WARNING("'{}' is not ready: {}", setup_.name, why.empty() ? "is_ready() returned False" : why);
 }
 
-// ---------------------------------------------------------------- the tender's
-
-void Worker::OnEvent() {
-  eventfd_t ignored;
-  ::eventfd_read(event_.get(), &ignored);
-  __atomic_store_n(&channel_->control().tender_told, 0, __ATOMIC_SEQ_CST);
-  std::vector<std::uint64_t> requests;
-  {
-    std::lock_guard lock(waking_->mutex);
-    requests.swap(waking_->requests);
-  }
-  std::lock_guard lock(mutex_);
-  for (std::uint64_t request : requests) open_->Renew(request);
-  Drain();
-}
-
-void Worker::OnEnd() {
-  std::string text;
-  {
-    std::lock_guard lock(end_mutex_);
-    text = fmt::format("the worker of '{}' {}", setup_.name, process_.Reap());
-    std::string last_words = process_.LastWords();
-    if (!kill_reason_.empty()) text += ": " + kill_reason_;
-    if (!last_words.empty()) text += "\n\n" + last_words;
-    end_text_ = text;
-    ended_.store(true, std::memory_order_release);
-  }
-  {
-    std::lock_guard lock(mutex_);
-    Drain();  // what it sent before
-    // A call that was answered first is settled by the thread that waits for it.
-    open_->FailAll(Failed(text), done_ ? executing_ : OpenRequests::Range{0, 0});
-  }
-  {
-    std::lock_guard lock(waking_->mutex);
-    waking_->event = -1;
-  }
-  nested_->Stop();
-  std::function<void()> when_ended;
-  {
-    std::lock_guard lock(end_mutex_);
-    when_ended = std::move(when_ended_);
-  }
-  if (when_ended) when_ended();
-  BellRing(&channel_->control().call_bell);
-}
-
-void Worker::OnTick(SteadyTime now) {
+void Worker::Tick() {
+  SteadyTime now = std::chrono::steady_clock::now();
   channel_->FlushReplies();
   if (now - trimmed_ > kTrimEvery) {
     trimmed_ = now;
     channel_->Trim();
   }
   CheckHang(now);
-  CheckReady(now);
+  CheckReady();
 }
 
 void Worker::CheckHang(SteadyTime now) {
-  std::int64_t since = executing_since_;
-  if (since == 0 || ended()) {
+  std::int64_t began = 0;
+  {
+    std::lock_guard lock(calls_mutex_);
+    if (!calls_.empty() && !calls_.front().waiter) began = calls_.front().began;
+  }
+  if (began == 0) {
     stacks_asked_ = abandoned_ = {};
     return;
   }
-  bool abandoned;
-  {
-    std::lock_guard lock(mutex_);
-    abandoned = open_->AllAbandoned(now);
-  }
+  bool abandoned = open_->AllAbandoned(now);
   if (!abandoned) abandoned_ = {};
   else if (abandoned_ == SteadyTime{}) abandoned_ = now;
-  Nanos age = now.time_since_epoch() - Nanos(since);
+  Nanos age = now.time_since_epoch() - Nanos(began);
   bool too_long = setup_.execute_limit > Nanos(0) && age > setup_.execute_limit;
-  if (!too_long && (!abandoned || now - abandoned_ < setup_.abandoned_limit)) {
+  bool nobody_waits = abandoned && now - abandoned_ >= setup_.abandoned_limit && age >= setup_.abandoned_limit;
+  if (!too_long && !nobody_waits) {
     stacks_asked_ = {};
     return;
   }
@@ -388,18 +403,70 @@ void Worker::CheckHang(SteadyTime now) {
                    too_long ? "" : ", and nobody waits for it any more"));
 }
 
-void Worker::CheckReady(SteadyTime) {
-  if (!asks_ready_ || ended()) return;
-  std::int64_t asked = ready_asked_, now = NowNanos();
-  if (asked == 0) {
+void Worker::CheckReady() {
+  if (!asks_ready_) return;
+  std::int64_t now = NowNanos();
+  if (ready_asked_ == 0) {
     ready_asked_ = now;
     PackWriter ask;
     ask.Array(4).Uint(kAskReady).Bool(false).Nil().Nil();
     if (Channel::Draft draft = channel_->Begin(ask.bytes(), 0); draft.content) channel_->PushReply(draft);
-  } else if (Nanos(now - asked) > kReadyLimit && ready_.exchange(false)) {
+  } else if (Nanos(now - ready_asked_) > kReadyLimit && ready_.exchange(false)) {
     LOG_WARNING("'{}' is not ready: is_ready() has not returned within {} s", setup_.name,
                 std::chrono::duration_cast<std::chrono::seconds>(kReadyLimit).count());
   }
+}
+
+void Worker::End() {
+  std::string text;
+  {
+    std::lock_guard lock(end_mutex_);
+    text = fmt::format("the worker of '{}' {}", setup_.name, process_.Reap());
+    std::string last_words = process_.LastWords();
+    if (!kill_reason_.empty()) text += ": " + kill_reason_;
+    if (!last_words.empty()) text += "\n\n" + last_words;
+    end_text_ = text;
+    ended_.store(true, std::memory_order_release);
+    end_wake_.notify_all();
+  }
+  std::deque<Call> calls;
+  std::shared_ptr<WorkerOwner> owner;
+  {
+    std::lock_guard lock(calls_mutex_);
+    closed_ = true;
+    calls.swap(calls_);
+    owner = std::move(owner_);
+  }
+  std::vector<ExecutionBatch> unstarted;
+  int begun = 0;
+  for (Call& call : calls) {
+    if (call.waiter) call.waiter->Set(Error(Code::kInternal, text, "worker_ended"));
+    else if (channel_->Taken(call.place)) ++begun;
+    else unstarted.push_back(open_->TakeBack(call.requests));
+  }
+  open_->FailAll(Failed(text));
+  nested_->Stop();
+  watches_.clear();
+  if (!owner) return;
+  for (; begun > 0; --begun) owner->OnBatchOver();
+  owner->OnWorkerEnd(std::move(unstarted));
+}
+
+// ---------------------------------------------------------------- events
+
+void Worker::OnEvent(std::size_t number) {
+  __atomic_store_n(&channel_->control().told[number], 0, __ATOMIC_SEQ_CST);
+  Run();
+}
+
+void Worker::OnEnd() {
+  end_due_ = true;
+  Run();
+}
+
+void Worker::OnTick() {
+  tick_due_ = true;
+  Run();
 }
 
 }  // namespace nereid::python

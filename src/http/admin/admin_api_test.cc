@@ -27,7 +27,8 @@ class MemoryExchange final : public net::Exchange {
   std::string peer_address() const override { return ""; }
   net::Executor executor() const override { return executor_; }
   const Cancellation& cancellation() const override { return cancellation_; }
-  net::Task<net::Body> ReadBody(std::uint64_t limit) override {
+  using Exchange::ReadBody;
+  net::Task<net::Body> ReadBody(std::uint64_t limit, std::size_t) override {
     if (body_.size() > limit) co_return Error(Code::kTooLarge, "the body is too large", "body_too_large");
     co_return net::Body{nullptr, body_.data(), body_.size()};
   }

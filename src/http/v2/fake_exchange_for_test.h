@@ -41,7 +41,8 @@ class FakeExchange final : public net::Exchange {
   net::Executor executor() const override { return executor_; }
   const Cancellation& cancellation() const override { return cancellation_; }
 
-  net::Task<net::Body> ReadBody(std::uint64_t limit) override {
+  using Exchange::ReadBody;
+  net::Task<net::Body> ReadBody(std::uint64_t limit, std::size_t) override {
     if (body_->size() > limit) co_return Error(Code::kTooLarge, "the body is too large", "body_too_large");
     co_return net::Body{body_, body_->data(), body_->size()};
   }

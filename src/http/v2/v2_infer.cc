@@ -1,11 +1,13 @@
 // Infer, generate and generate_stream.
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
 #include "base/log.h"
 #include "http/v2/v2_api.h"
 #include "net/body.h"
+#include "net/io_threads.h"
 #include "net/stream_channel.h"
 #include "protocol/errors.h"
 #include "protocol/kserve/generate.h"
@@ -32,6 +34,13 @@ class OneReceiver final : public InferReceiver {
  private:
   const net::OneShot<InferResponse>::Completer done_;
 };
+
+// 0 for what is no length.
+std::size_t LengthOf(std::string_view text) {
+  std::size_t length = 0;
+  std::from_chars(text.data(), text.data() + text.size(), length);
+  return length;
+}
 
 std::size_t SizeOf(const InferResponse& response) {
   std::size_t bytes = sizeof response;
@@ -61,6 +70,7 @@ void Fill(InferRequest& request, net::Exchange& exchange, ModelRef model) {
   request.model = std::move(model);
   request.request_id = NewRequestId(SystemClock().Wall());
   request.arrival = exchange.arrival();
+  request.home = net::IoThreads::CurrentIndex();
   request.cancellation = exchange.cancellation();
 }
 
@@ -146,7 +156,9 @@ net::Task<Nothing> V2Api::InferInto(Call& call) {
   CO_TRY(auto info, models_.Find(model));
   if (info->decoupled) co_return Error(Code::kUnsupported, std::string(kDecoupled), "decoupled");
   auto header_length = exchange.Header("inference-header-content-length");
-  auto body = co_await exchange.ReadBody(header_length ? options_.binary_body_bytes_max : options_.json_body_bytes_max);
+  // Tensors lie behind the JSON.
+  auto body = co_await exchange.ReadBody(header_length ? options_.binary_body_bytes_max : options_.json_body_bytes_max,
+                                         header_length ? LengthOf(*header_length) : 0);
   if (!body) {
     if (body.error().reason == "content_encoding") co_return Error(Code::kUnsupported, "Unsupported compression type", "content_encoding");
     if (body.error().reason == "body_too_large" && exchange.Header("content-encoding"))

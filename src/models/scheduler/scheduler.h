@@ -1,51 +1,19 @@
-// Runs a version: the queue, and one thread for each instance that takes batches out of it.
+// Runs a version: the queue, and instances that take batches out of it, each on a thread of its own or, when it posts, on the thread that
+// has the batch.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
-#include <string>
 #include <thread>
 #include <vector>
 
 #include "api/backend.h"
-#include "models/scheduler/batcher.h"
-#include "models/statistics.h"
+#include "models/scheduler/state.h"
 
 namespace nereid::models {
 
-// Bytes that all queued and executing requests of the server may hold. Any thread.
-class InflightBytes {
- public:
-  explicit InflightBytes(std::uint64_t most) : most_(static_cast<std::int64_t>(most)) {}
-  bool Take(std::int64_t bytes) {
-    if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= most_) return true;
-    Give(bytes);
-    return false;
-  }
-  void Give(std::int64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
-
- private:
-  const std::int64_t most_;
-  std::atomic<std::int64_t> used_{0};
-};
-
 class Scheduler {
  public:
-  struct Setup {
-    std::string model;
-    std::int64_t version = 1;
-    BatcherConfig batcher;
-    bool batches = false;  // the config has max_batch_size > 0
-    bool decoupled = false;
-    bool preserve_ordering = false;
-    std::vector<std::string> ragged;  // inputs whose shapes may differ within a batch
-    InflightBytes* inflight = nullptr;
-    const Clock* clock = nullptr;
-    std::shared_ptr<Statistics> statistics;
-  };
-  Scheduler(Setup setup, std::vector<std::unique_ptr<ModelInstance>> instances);
+  Scheduler(SchedulerSetup setup, std::vector<std::unique_ptr<ModelInstance>> instances);
   // Stop must have been called.
   ~Scheduler();
 
@@ -56,19 +24,20 @@ class Scheduler {
   void Stop();
 
  private:
-  class Job;
-  struct Shared;
-  void RunInstance(std::size_t index);
-  // Lets the instance mend itself. `lock` holds the mutex, and again at the end.
-  void Attend(std::size_t index, std::unique_lock<std::mutex>& lock);
-  // Answers all that is queued with `why`.
-  void Refuse(const Status& why, std::unique_lock<std::mutex>& lock);
-  // Rejects what is late while all instances are busy.
-  void RunTimer();
-  void Reject(Job* job);
+  using Lock = SchedulerState::Lock;
+  using Bed = SchedulerState::Bed;
 
-  std::shared_ptr<Shared> shared_;  // outlives the scheduler while executions do
+  void AddThread(const std::string& name, std::function<void()> run);
+  void RunInstance(Bed& bed);
+  // Waits for work and does it; `lock` holds the mutex, and again at the end.
+  void TakeAndExecute(Bed& bed, Lock& lock);
+  void PostLarge(Bed& bed, Lock& lock);
+  // Lets the instance mend itself.
+  void Attend(Bed& bed, Lock& lock);
+  void WaitOutOfService(Bed& bed, Lock& lock);
+
   std::vector<std::unique_ptr<ModelInstance>> instances_;
+  std::shared_ptr<SchedulerState> state_;
   std::vector<std::thread> threads_;
 };
 

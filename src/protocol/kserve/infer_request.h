@@ -15,7 +15,7 @@ namespace nereid::kserve {
 // How an output is to be sent.
 struct OutputChoice {
   std::string name;
-  std::optional<bool> binary;        // unset: the request's default
+  bool binary = false;               // the request's default is for outputs that are not listed
   std::uint64_t classification = 0;  // the best N classes instead of the numbers; 0: off
 };
 

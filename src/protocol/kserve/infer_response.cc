@@ -74,7 +74,7 @@ Result<RenderedInfer> RenderInferResponse(const InferResponse& response, const s
       json::AppendInt(json, tensor->shape[i]);
     }
     json += ']';
-    if (choice && choice->binary ? *choice->binary : binary_default) {
+    if (choice ? choice->binary : binary_default) {
       json += ",\"parameters\":{\"binary_data_size\":";
       json::AppendUint(json, tensor->data.size());
       json += '}';

@@ -49,7 +49,7 @@ TEST(InferResponse, JsonOutputsComeInTritonsForm) {
 TEST(InferResponse, BinaryOutputsAreThePiecesThemselves) {
   InferResponse response =
       ResponseOf({TensorOf<std::uint8_t>("A", Datatype::kUint8, {2}, {1, 2}), TensorOf<std::uint8_t>("B", Datatype::kUint8, {1}, {3})});
-  auto rendered = RenderInferResponse(response, {{"A", true, 0}, {"B", std::nullopt, 0}}, false, {}, 0);
+  auto rendered = RenderInferResponse(response, {{"A", true, 0}, {"B", false, 0}}, false, {}, 0);
   ASSERT_TRUE(rendered);
   EXPECT_TRUE(rendered->has_binary);
   ASSERT_EQ(rendered->binary.size(), 1U);

@@ -21,6 +21,7 @@ enum {
   kChannelVersion = 1,
   kRingEntries = 1024,  // a power of two
   kCells = 4096,
+  kEvents = 17,       // the tender's, and one for each home
   kBlockHeader = 64,  // bytes before a block's content
   kBlockAlign = 64,
 };
@@ -52,11 +53,10 @@ typedef struct {
 // The control region: both sides write.
 typedef struct {
   uint32_t version;
-  uint32_t tender_told;        // the event descriptor is readable, or the server is about to look
   ChannelBell worker_bell;     // calls for the worker's main thread
   ChannelBell reply_bell;      // answers for the worker's reply thread
-  ChannelBell call_bell;       // the server's thread that waits for the call under way
   ChannelBell room_bell;       // the worker waits for room in from_worker
+  uint32_t told[kEvents];      // the event was written, and the server has not looked since
   ChannelRing calls, replies;  // server to worker; blocks lie in the server's region
   ChannelRing from_worker;     // blocks lie in the worker's region
   ChannelCell cells[kCells];   // one for each request without a last answer; the server hands them out
