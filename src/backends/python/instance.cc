@@ -40,11 +40,13 @@ Result<std::unique_ptr<Instance>> Instance::Create(Setup setup, std::shared_ptr<
   if (!worker) {
     TRY(worker, Worker::Start(self->setup_.worker, *self->setup_.tender));
   }
-  TRY_DO(self->Initialize(std::move(worker)));
+  SteadyTime began = std::chrono::steady_clock::now();
+  TRY_DO(self->Initialize(std::move(worker), Nanos(0)));
+  self->first_start_ = std::chrono::steady_clock::now() - began;
   return self;
 }
 
-Result<Nothing> Instance::Initialize(std::shared_ptr<Worker> worker) {
+Result<Nothing> Instance::Initialize(std::shared_ptr<Worker> worker, Nanos limit) {
   WorkerSlot& slot = *setup_.slot;
   {
     std::lock_guard lock(slot.mutex_);
@@ -54,7 +56,7 @@ Result<Nothing> Instance::Initialize(std::shared_ptr<Worker> worker) {
     }
     slot.worker_ = worker;
   }
-  auto answer = worker->Ask(setup_.initialize);
+  auto answer = worker->Ask(setup_.initialize, limit);
   if (!answer) {
     worker->Kill("its model could not be initialized");
     return std::unexpected(std::move(answer).error());
@@ -73,8 +75,8 @@ Instance::~Instance() {
   if (!worker) return;
   PackWriter finalize;
   finalize.Array(1).Int(static_cast<std::int64_t>(CallKind::kFinalize));
-  SteadyTime until = std::chrono::steady_clock::now() + std::chrono::duration_cast<SteadyTime::duration>(setup_.finalize_limit);
-  if (auto answer = worker->Ask(finalize, setup_.finalize_limit); !answer)
+  SteadyTime until = std::chrono::steady_clock::now() + std::chrono::duration_cast<SteadyTime::duration>(setup_.stub_limit);
+  if (auto answer = worker->Ask(finalize, setup_.stub_limit); !answer)
     LOG_ERROR("'{}': finalize() failed: {}", setup_.worker.name, answer.error().message);
   if (!worker->AwaitEnd(until - std::chrono::steady_clock::now())) worker->Kill("the model is unloaded");
 }
@@ -141,7 +143,9 @@ Standing Instance::Restart() {
   }
   if (now < policy_.next_start()) return OutOfService();
   auto worker = Worker::Start(setup_.worker, *setup_.tender);
-  Result<Nothing> started = worker ? Initialize(*std::move(worker)) : std::unexpected(std::move(worker).error());
+  // Requests wait for it, so it may not hang.
+  Nanos limit = std::max(setup_.stub_limit, 10 * first_start_);
+  Result<Nothing> started = worker ? Initialize(*std::move(worker), limit) : std::unexpected(std::move(worker).error());
   SteadyTime later = std::chrono::steady_clock::now();
   if (started) {
     LOG_INFO("the worker of '{}' is there again after {} ms", setup_.worker.name, std::chrono::duration_cast<Millis>(later - now).count());

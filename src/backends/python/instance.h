@@ -38,7 +38,7 @@ class Instance final : public ModelInstance {
   struct Setup {
     WorkerSetup worker;
     PackWriter initialize;  // the call
-    Nanos finalize_limit{0};
+    Nanos stub_limit{0};    // for finalize(), and at least this for a later initialize()
     Tender* tender = nullptr;
     std::shared_ptr<WorkerSlot> slot;
   };
@@ -56,7 +56,8 @@ class Instance final : public ModelInstance {
 
  private:
   explicit Instance(Setup setup) : setup_(std::move(setup)) {}
-  Result<Nothing> Initialize(std::shared_ptr<Worker> worker);
+  // `limit`: 0 is none.
+  Result<Nothing> Initialize(std::shared_ptr<Worker> worker, Nanos limit);
   Standing Restart();
   Standing OutOfService() const;
 
@@ -64,6 +65,7 @@ class Instance final : public ModelInstance {
   // The instance's thread only.
   RestartPolicy policy_;
   std::string down_because_;
+  Nanos first_start_{0};  // how long the model took to initialize at first
 };
 
 }  // namespace nereid::python

@@ -39,6 +39,12 @@ struct ModelSetup {
   WorkerSetup worker;  // but for the name
 };
 
+// The arguments of the worker stand behind -m nereid_worker.
+void Name(WorkerSetup& worker, const std::string& name) {
+  worker.name = name;
+  worker.command.arguments[2] = name;
+}
+
 class Model final : public BackendModel {
  public:
   Model(ModelSetup setup, const inference::ModelConfig& config, Tender& tender, std::shared_ptr<Worker> started)
@@ -55,10 +61,9 @@ class Model final : public BackendModel {
                    "no_gpu");
     Instance::Setup setup;
     setup.worker = setup_.worker;
-    setup.worker.name = spec.name;
-    setup.worker.command.arguments[kNameArgument] = spec.name;
+    Name(setup.worker, spec.name);
     setup.initialize = InitializeCall(spec);
-    setup.finalize_limit = setup_.options.stub_limit;
+    setup.stub_limit = setup_.options.stub_limit;
     setup.tender = &tender_;
     setup.slot = std::make_shared<WorkerSlot>();
     std::shared_ptr<Worker> worker;
@@ -75,8 +80,6 @@ class Model final : public BackendModel {
     std::lock_guard lock(mutex_);
     return std::ranges::any_of(slots_, [](const auto& slot) { return slot->ready(); });
   }
-
-  static constexpr std::size_t kNameArgument = 2;  // behind -m nereid_worker
 
  private:
   PackWriter InitializeCall(const InstanceSpec& spec) const {
@@ -116,7 +119,7 @@ class PythonBackend final : public Backend {
   Result<std::unique_ptr<Opened>> AutoComplete(const ModelFiles& files, inference::ModelConfig& config) override {
     TRY(ModelSetup setup, SetUp(files, config));
     // Named as the first instance, which it will be if it completes nothing.
-    if (config.instance_group_size() > 0) setup.worker.name = fmt::format("{}_0", config.instance_group(0).name());
+    if (config.instance_group_size() > 0) Name(setup.worker, fmt::format("{}_0", config.instance_group(0).name()));
     TRY(auto worker, Worker::Start(setup.worker, *tender_));
     auto opened = std::make_unique<OpenedWorker>(std::move(worker));
     PackWriter call;

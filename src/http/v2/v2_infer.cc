@@ -103,11 +103,6 @@ bool IsAnswer(const InferResponse& response) {
   return response.error || !(response.empty || (response.final && response.outputs.empty()));
 }
 
-Result<std::string> EventText(InferResponse& response) {
-  if (response.error) return std::unexpected(*std::move(response.error));
-  return kserve::RenderGenerateResponse(response);
-}
-
 void StartEvents(net::Exchange& exchange, int status) {
   exchange.Start(net::ResponseHead{status, "text/event-stream; charset=utf-8", {{"Cache-Control", "no-cache"}}});
 }
@@ -138,6 +133,37 @@ class Answers {
   bool over_ = false;
 };
 
+using RenderEvent = std::function<Result<std::string>(const InferResponse&)>;
+
+// Each response is an event; the first brings the status. Errors are events too, but for a refusal before the queue.
+net::Task<Nothing> RespondEvents(net::Exchange& exchange, Answers& answers, RenderEvent render) {
+  bool begun = false;
+  for (bool over = false; !over;) {
+    CO_TRY(InferResponse response, co_await answers.Next());
+    over = response.final;
+    if (!IsAnswer(response)) continue;
+    Result<std::string> text = response.error ? std::unexpected(*std::move(response.error)) : render(response);
+    if (!std::exchange(begun, true)) {
+      if (!text && BeforeTheQueue(text.error())) co_return std::unexpected(std::move(text).error());
+      StartEvents(exchange, text ? 200 : protocol::WireErrorOf(AsGenerateError(text.error())).kserve_http);
+    }
+    CO_TRY_DO(co_await exchange.Write(fmt::format("data: {}\n\n", text ? *text : protocol::KServeErrorBody(text.error().message))));
+  }
+  if (!begun) StartEvents(exchange, 200);
+  co_return co_await exchange.Finish();
+}
+
+// The client takes server-sent events.
+bool AcceptsEvents(const net::Exchange& exchange) {
+  return exchange.Header("accept").value_or("").find("text/event-stream") != std::string_view::npos;
+}
+
+Result<std::string> RenderInferEvent(const InferResponse& response, const kserve::ParsedInfer& parsed, const ModelInfo& info) {
+  TRY(auto rendered, kserve::RenderInferResponse(response, parsed.outputs, false, info.labels, info.max_batch_size));
+  if (rendered.binary.empty()) return std::move(rendered.json);
+  return Error(Code::kInvalidArgument, "events are text: outputs cannot be sent as binary data in them", "bad_request");
+}
+
 }  // namespace
 
 net::Task<Nothing> V2Api::Infer(Call& call) {
@@ -154,7 +180,7 @@ net::Task<Nothing> V2Api::InferInto(Call& call) {
   net::Exchange& exchange = call.exchange;
   CO_TRY(ModelRef model, ModelOf(call));
   CO_TRY(auto info, models_.Find(model));
-  if (info->decoupled) co_return Error(Code::kUnsupported, std::string(kDecoupled), "decoupled");
+  if (info->decoupled && !AcceptsEvents(exchange)) co_return Error(Code::kUnsupported, std::string(kDecoupled), "decoupled");
   auto header_length = exchange.Header("inference-header-content-length");
   // Tensors lie behind the JSON.
   auto body = co_await exchange.ReadBody(header_length ? options_.binary_body_bytes_max : options_.json_body_bytes_max,
@@ -182,6 +208,11 @@ net::Task<Nothing> V2Api::InferInto(Call& call) {
   CO_TRY_DO(forward_.Apply(exchange.headers(), parsed.request.parameters));
   Fill(parsed.request, exchange, std::move(model));
 
+  if (info->decoupled) {
+    Answers answers(exchange, std::move(parsed.request), models_);
+    co_return co_await RespondEvents(exchange, answers,
+                                     [&](const InferResponse& response) { return RenderInferEvent(response, parsed, *info); });
+  }
   net::OneShot<InferResponse> answer(exchange.executor());
   models_.Submit(std::move(parsed.request), std::make_shared<OneReceiver>(answer.completer()));
   CO_TRY(InferResponse response, co_await answer.Wait());
@@ -226,24 +257,9 @@ net::Task<Nothing> V2Api::Generate(Call& call) {
 }
 
 net::Task<Nothing> V2Api::GenerateStream(Call& call) {
-  net::Exchange& exchange = call.exchange;
   CO_TRY(InferRequest request, co_await ReadGenerate(call));
-  Answers answers(exchange, std::move(request), models_);
-  bool begun = false;
-  for (bool over = false; !over;) {
-    CO_TRY(InferResponse response, co_await answers.Next());
-    over = response.final;
-    if (!IsAnswer(response)) continue;
-    Result<std::string> text = EventText(response);
-    // The first event brings the status.
-    if (!std::exchange(begun, true)) {
-      if (!text && BeforeTheQueue(text.error())) co_return std::unexpected(std::move(text).error());
-      StartEvents(exchange, text ? 200 : protocol::WireErrorOf(AsGenerateError(text.error())).kserve_http);
-    }
-    CO_TRY_DO(co_await exchange.Write(fmt::format("data: {}\n\n", text ? *text : protocol::KServeErrorBody(text.error().message))));
-  }
-  if (!begun) StartEvents(exchange, 200);
-  co_return co_await exchange.Finish();
+  Answers answers(call.exchange, std::move(request), models_);
+  co_return co_await RespondEvents(call.exchange, answers, kserve::RenderGenerateResponse);
 }
 
 }  // namespace nereid::http

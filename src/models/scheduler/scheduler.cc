@@ -147,10 +147,12 @@ void Scheduler::PostLarge(Bed& bed, Lock& lock) {
 void Scheduler::Attend(Bed& bed, Lock& lock) {
   SchedulerState& state = *state_;
   bed.attention = false;
+  bed.attending = true;
   if (state.batcher.size() > 0) state.WakeOne();  // it may have been woken for that
   lock.unlock();
   Standing standing = bed.instance->Attend();
   lock.lock();
+  bed.attending = false;
   bed.standing = std::move(standing);
   bool in_service = bed.standing.out_until <= state.setup.clock->Steady();
   if (in_service != std::exchange(bed.in_service, in_service)) {

@@ -80,7 +80,7 @@ ExecutionBatch SchedulerState::Take(Lock& lock, SteadyTime& wait) {
 SchedulerState::Bed* SchedulerState::BedWithRoom() {
   Bed* found = nullptr;
   for (Bed& bed : beds) {
-    if (!bed.in_service || bed.attention || bed.under_way >= under_way_most) continue;
+    if (!bed.in_service || bed.attention || bed.attending || bed.under_way >= under_way_most) continue;
     if (!found || bed.under_way < found->under_way || (bed.under_way == found->under_way && bed.last_over > found->last_over)) found = &bed;
   }
   return found;

@@ -65,6 +65,7 @@ struct SchedulerState {
     std::condition_variable wake;
     bool woken = false;
     bool attention = false;  // the instance wants to be attended to
+    bool attending = false;  // and is
     bool in_service = true;  // else until `standing.out_until`
     Standing standing;
     int under_way = 0;                 // batches of an instance that posts
