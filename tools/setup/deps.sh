@@ -12,28 +12,20 @@ source "$here/fetch.sh"
 
 recipe_onnxruntime() { echo "onnxruntime 1.32.0 headers 1.21.0+dfsg-1 r1"; }
 build_onnxruntime() {
-  local file headers lists mirror
+  local file headers
   file=$(fetch 'onnxruntime-1.32.0-*.whl' 5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d "${wheel[@]}" onnxruntime==1.32.0)
   python3 -m zipfile -e "$file" "$1/wheel"
   mkdir -p "$1/lib"
   mv "$1"/wheel/onnxruntime/capi/libonnxruntime.so.1.32.0 "$1/lib/libonnxruntime.so.1"
   mv "$1"/wheel/onnxruntime/LICENSE "$1"/wheel/onnxruntime/ThirdPartyNotices.txt "$1/" 2>/dev/null || true
   rm -rf "$1/wheel"
-  # Debian 13 carries the headers: its suite is read with this machine's own Debian source, apart from the machine's lists.
-  mirror=$(apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' | sed -n 's/^bookworm main //p' | head -n 1)
-  [ -n "$mirror" ] || fail "no apt source for bookworm main found, so the ONNX Runtime headers cannot be fetched; set ORT_ROOT to a folder with include/ and lib/"
-  lists=$(mktemp -d)
-  mkdir -p "$lists/lists/partial" "$lists/cache/archives/partial" "$lists/empty"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$lists/sources.list"
-  local private=(-o Dir::Etc::sourcelist="$lists/sources.list" -o Dir::Etc::sourceparts="$lists/empty" -o Dir::State::lists="$lists/lists"
-    -o Dir::Cache="$lists/cache" -o APT::Architectures=amd64 -o APT::Sandbox::User=root -o Acquire::Languages=none)
-  apt-get -qq "${private[@]}" update
-  (cd "$lists" && apt-get -qq "${private[@]}" download libonnxruntime-dev=1.21.0+dfsg-1)
-  headers=$(ls "$lists"/libonnxruntime-dev_*.deb)
+  # Debian 13 carries the headers.
+  (cd "$1" && fetch_debs trixie libonnxruntime-dev=1.21.0+dfsg-1) || fail "the ONNX Runtime headers could not be fetched; set ORT_ROOT to a folder with include/ and lib/"
+  headers=$(ls "$1"/libonnxruntime-dev_*.deb)
   echo "14f7d959d5deacbcf1504830d4189f91fc67382b399ed9ae9d3aa9c4050ced08  $headers" | sha256sum --check --quiet
   dpkg -x "$headers" "$1/deb"
   mv "$1/deb/usr/include" "$1/include"
-  rm -rf "$1/deb" "$lists"
+  rm -rf "$1/deb" "$headers"
 }
 
 recipe_llama() { echo "llama-cpp-python 0.3.36 x86-64-v3 r1"; }
