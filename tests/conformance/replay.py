@@ -51,7 +51,9 @@ def masked(value, step, path=()):
             value = [v for v in value if not isinstance(v, dict) or not str(v.get("name", "")).startswith(drop)]
         return [masked(v, step, (*path, "[]")) for v in value]
     if isinstance(value, str):
-        return "*" if any(re.fullmatch(p, ".".join(path)) for p in volatile) else re.sub(r"0x[0-9a-f]{6,}", "0xADDRESS", value)
+        if any(re.fullmatch(p, ".".join(path)) for p in volatile):
+            return "*"
+        return re.sub(r"0x[0-9a-f]{6,}", "0xADDRESS", re.sub(r"(/[\w.\-]+)+/models(?=/|'|\"|$| |,)", "$REPO", value))
     return value
 
 
