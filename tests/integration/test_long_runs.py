@@ -65,7 +65,8 @@ def test_others_are_served_beside_a_long_run_and_the_exit_does_not_wait_for_it(s
         states = {(entry["name"], entry.get("state")) for entry in server.post("/v2/repository/index", json={}).json()}
         assert ("two", "UNLOADING") in states
         server.signal(signal.SIGTERM)
-        assert server.wait(30) == 1
+        code = server.wait(30)
+        assert code == 1, server.evidence()
         for run in long:
             assert isinstance(run.exception(30), requests.ConnectionError) or run.result().status_code >= 400, run.result().text
     assert "Exit timeout expired" in server.output()

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from support.processes import descendants
+from support.processes import workers
 from support.python_models import PYTHON, error, infer, tensor, values, write_model
 from support.server import ROOT
 
@@ -134,15 +134,15 @@ def test_a_python_that_cannot_run_models_is_named_with_the_reason(start_server, 
     write_model(repository, "good", TELLS, [INT_IN], OUTPUTS)
     server = start_server(f"--model-repository={repository}", "--v2-auth=open", PYTHON, "--model-control-mode=explicit", "--load-model=good",
                           "--backend-config=python,stub-timeout-seconds=2")
-    before = len(descendants(server.pid))
+    before = len(workers(server.pid))
     for name, (_, words) in cases.items():
         response = server.post(f"/v2/repository/models/{name}/load")
         assert response.status_code == 400 and all(word in error(response) for word in words + [name]), (name, response.text)
         assert tell(server, "good")["version"] == list(sys.version_info[:2])
     deadline = threading.Event()
-    while len(descendants(server.pid)) > before and not deadline.wait(0.05):
+    while len(workers(server.pid)) > before and not deadline.wait(0.05):
         pass
-    assert len(descendants(server.pid)) == before
+    assert len(workers(server.pid)) == before
 
 
 def test_a_missing_python_is_named(start_server, repository):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support.processes import descendants, named
+from support.processes import named, workers
 from support.python_models import PYTHON, error, infer, tensor, values, write_model
 
 pytestmark = pytest.mark.smoke
@@ -94,6 +94,13 @@ def bad(server, how, timeout=None):
     return infer(server, "bad", tensor("IN", "INT32", [1], [4]), parameters={"how": how})
 
 
+def eventually(holds, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def check_alive(server):
     assert values(infer(server, "good", tensor("IN", "INT32", [1], [6])))["OUT"] == [6]
     assert server.get("/v2/health/live").status_code == 200
@@ -154,13 +161,13 @@ ENDS = {
 @pytest.mark.parametrize("how", ENDS)
 def test_a_worker_that_ends_fails_its_request_and_is_replaced_at_once(good_and_bad, how):
     server = good_and_bad()
-    before = descendants(server.pid)
+    before = workers(server.pid)
     response = bad(server, how)
     assert response.status_code == 500 and all(word in error(response) for word in ENDS[how]), error(response)
     assert values(bad(server, "nothing"))["OUT"] == [4]  # waits for the new one
     server.wait_for_line("the worker of 'bad_0' is there again after")
     check_alive(server)
-    assert len(descendants(server.pid)) == len(before)  # what the worker had started is gone with it
+    eventually(lambda: len(workers(server.pid)) == len(before))  # what the worker had started is gone with it
     assert server.get("/v2/health/ready").status_code == 200
 
 
@@ -269,9 +276,7 @@ def test_requests_that_a_dead_worker_had_not_begun_are_executed_by_the_next(serv
     threads += [threading.Thread(target=ask, args=(i,)) for i in range(1, 6)]
     for thread in threads[1:]:
         thread.start()
-    deadline = time.monotonic() + 20
-    while pending(server, "m") < 4 and time.monotonic() < deadline:  # one of the five is with the worker already
-        time.sleep(0.01)
+    eventually(lambda: pending(server, "m") >= 4)  # one of the five is with the worker already
     (serve.repository.parent / "go").write_text("")
     for thread in threads:
         thread.join(60)
@@ -367,7 +372,7 @@ def test_load_errors_say_what_is_wrong_with_the_model(serve, flags):
     write_model(serve.repository, "gpu", GOOD, [INT_IN], [INT_OUT], "instance_group [ { kind: KIND_GPU } ]\n")
     write_model(serve.repository, "good", GOOD, [INT_IN], [INT_OUT])
     server = serve("--model-control-mode=explicit", "--load-model=good", *flags)
-    before = descendants(server.pid)
+    before = workers(server.pid)
     cases["no_file"] = ("", ["Python model file not found in", "model.py"])
     cases["no_py"] = ("", ["Model name must end with '.py'", "model.txt"])
     cases["gpu"] = ("", ["KIND_GPU"])
@@ -376,11 +381,7 @@ def test_load_errors_say_what_is_wrong_with_the_model(serve, flags):
         assert response.status_code == 400, (name, response.text)
         assert all(word in error(response) for word in words + [name]), (name, error(response))
         check_alive(server)
-    for _ in range(100):  # the workers of what failed go at once, but not within the answer
-        if len(descendants(server.pid)) == len(before):
-            break
-        time.sleep(0.05)
-    assert len(descendants(server.pid)) == len(before)
+    eventually(lambda: len(workers(server.pid)) == len(before))  # the workers of what failed go at once, but not within the answer
 
 
 def test_auto_complete_that_contradicts_or_returns_nonsense(serve):
@@ -420,11 +421,8 @@ def test_the_flags_of_the_article_are_taken(serve):
 
 def test_the_workers_go_with_a_server_that_is_killed(good_and_bad):
     server = good_and_bad()
-    workers = descendants(server.pid)
-    assert len(workers) >= 2
+    left = workers(server.pid)
+    assert len(left) >= 2
     server.signal(signal.SIGKILL)
     assert server.wait() == -signal.SIGKILL
-    deadline = time.monotonic() + 20
-    while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not [pid for pid in workers if os.path.exists(f"/proc/{pid}")]
+    eventually(lambda: not [pid for pid in left if os.path.exists(f"/proc/{pid}")])

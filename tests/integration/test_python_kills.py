@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support.processes import command, descendants, descriptors
+from support.processes import descriptors, workers
 from support.python_models import PYTHON, infer, tensor, values, write_model
 
 KILLS = int(os.environ.get("NEREID_KILLS", "40"))
@@ -99,10 +99,6 @@ class Client(threading.Thread):
             self.wrong.append(f"{status} {text}")
 
 
-def workers(pid):
-    return [each for each in descendants(pid) if "-m nereid_worker" in command(each)]
-
-
 @pytest.mark.smoke
 @pytest.mark.timeout(60 + 8 * KILLS)
 def test_workers_killed_at_random_cost_their_requests_and_nothing_else(start_server, tmp_path):
@@ -158,6 +154,6 @@ def test_workers_killed_at_random_cost_their_requests_and_nothing_else(start_ser
     assert set(os.listdir("/dev/shm")) <= shared
     for model in ("direct", "batched", "asks"):
         assert values(infer(server, model, tensor("IN", "INT32", [1, 1] if model == "batched" else [1], [3])))["OUT"] == [3]
-    pids = descendants(server.pid)
+    pids = workers(server.pid)
     server.stop()
     assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]

@@ -32,6 +32,11 @@ def command(pid):
         return ""
 
 
+def workers(pid):
+    """the Python workers of a server, with what they have forked"""
+    return [each for each in descendants(pid) if "-m nereid_worker " in command(each)]
+
+
 def named(pid, words):
     """the descendants in whose command line `words` stand, followed by a blank"""
     return [each for each in descendants(pid) if words + " " in command(each)]
