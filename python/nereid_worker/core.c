@@ -388,10 +388,10 @@ static PyObject* Begin(PyObject* self, PyObject* args) {
     ends[i] = size;
     size = AlignBlock(size + bytes);
   }
-  char* content = ArenaAllocate(&out, size);
+  char* content = ArenaAllocate(&out, size, count > 0);
   if (!content) {
     PyErr_Format(PyExc_MemoryError, "%llu bytes do not fit in the shared memory of this worker, which may hold %llu",
-                 (unsigned long long)size, (unsigned long long)out.max);
+                 (unsigned long long)size, (unsigned long long)ArenaTensorsEnd(&out));
     goto done;
   }
   uint32_t length = (uint32_t)packed.size;

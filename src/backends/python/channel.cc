@@ -69,7 +69,7 @@ Channel::Draft Channel::Begin(const std::string& packed, std::size_t tensors_siz
   Draft draft;
   {
     std::lock_guard lock(mutex_);
-    draft.content = ArenaAllocate(&arena_, start + tensors_size);
+    draft.content = ArenaAllocate(&arena_, start + tensors_size, tensors_size > 0);
   }
   if (!draft.content) return draft;
   std::memcpy(draft.content, &length, sizeof(length));

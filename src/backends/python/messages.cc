@@ -27,7 +27,7 @@ Result<Tensor> ReadTensor(PackReader& reader, const Message& message) {
   tensor.datatype = static_cast<Datatype>(datatype);
   for (std::size_t i = 0; i < dims; ++i) tensor.shape.push_back(reader.Int());
   std::uint64_t offset = reader.Uint(), size = reader.Uint();
-  if (!reader.ok() || offset > message.tensors_size || size > message.tensors_size - offset) return broken();
+  if (!reader.ok() || offset % kBlockAlign != 0 || offset > message.tensors_size || size > message.tensors_size - offset) return broken();
   auto count = ElementCount(tensor.shape);
   std::uint64_t bytes = 0;
   if (!count) return broken();

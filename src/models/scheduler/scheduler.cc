@@ -118,6 +118,7 @@ void Scheduler::RunInstance(Bed& bed) {
 
 void Scheduler::TakeAndExecute(Bed& bed, Lock& lock) {
   SchedulerState& state = *state_;
+  bed.woken = false;  // before Take, which may let go of the lock
   SteadyTime wait = SteadyTime::max();
   ExecutionBatch batch = state.Take(lock, wait);
   if (!batch.empty()) {
@@ -127,7 +128,6 @@ void Scheduler::TakeAndExecute(Bed& bed, Lock& lock) {
     lock.lock();
     return;
   }
-  bed.woken = false;
   state.idle.push_back(&bed);
   auto woken = [&bed] { return bed.woken; };
   if (wait == SteadyTime::max()) bed.wake.wait(lock, woken);

@@ -17,6 +17,8 @@
 extern "C" {
 #endif
 
+static const uint64_t kMessagesRoom = 1 << 20;
+
 typedef struct {
   uint64_t offset, size;
 } ArenaSpan;
@@ -109,10 +111,17 @@ static inline void ArenaEnd(Arena* arena) {
   memset(arena, 0, sizeof(*arena));
 }
 
-static inline char* ArenaTake(Arena* arena, uint64_t need) {
+// Where blocks with tensors end at most. The rest is for messages without any, so that the word that a tensor does not fit still passes.
+static inline uint64_t ArenaTensorsEnd(const Arena* arena) {
+  uint64_t rest = arena->max / 8;
+  return arena->max - (rest < kMessagesRoom ? rest : kMessagesRoom);
+}
+
+static inline char* ArenaTake(Arena* arena, uint64_t need, uint64_t most) {
   for (uint64_t i = 0; i < arena->free.count; ++i) {
     ArenaSpan* span = &arena->free.spans[i];
     if (span->size < need) continue;
+    if (span->offset + need > most) return (char*)0;
     if (!ArenaReserve(&arena->used)) return (char*)0;
     ArenaSpan taken = {span->offset, need};
     span->offset += need;
@@ -130,21 +139,23 @@ static inline char* ArenaTake(Arena* arena, uint64_t need) {
 }
 
 // The content of a new block of `bytes`, 64-aligned; null when the region would outgrow its bound or the system has no memory.
-static inline char* ArenaAllocate(Arena* arena, uint64_t bytes) {
+// `tensors`: not a message alone.
+static inline char* ArenaAllocate(Arena* arena, uint64_t bytes, int tensors) {
   if (bytes > arena->max) return (char*)0;
   uint64_t need = AlignBlock(bytes) + kBlockHeader;
+  uint64_t most = tensors ? ArenaTensorsEnd(arena) : arena->max;
   ArenaReclaim(arena, 8);
-  char* block = ArenaTake(arena, need);
+  char* block = ArenaTake(arena, need, most);
   if (block) return block;
   ArenaReclaim(arena, arena->used.count);
-  if ((block = ArenaTake(arena, need))) return block;
+  if ((block = ArenaTake(arena, need, most))) return block;
   uint64_t steps = (need + arena->growth - 1) / arena->growth;
   uint64_t grown = arena->size + steps * arena->growth;
-  if (grown > arena->max) grown = arena->size + need;
-  if (grown > arena->max || ftruncate(arena->fd, (off_t)grown) != 0) return (char*)0;
+  if (grown > most) grown = arena->size + need;
+  if (grown > most || ftruncate(arena->fd, (off_t)grown) != 0) return (char*)0;
   ArenaSpan added = {arena->size, grown - arena->size};
   arena->size = grown;
-  return ArenaAddFree(arena, added) ? ArenaTake(arena, need) : (char*)0;
+  return ArenaAddFree(arena, added) ? ArenaTake(arena, need, most) : (char*)0;
 }
 
 // Gives pages back to the system that no block has used since the last trim, beyond the initial size. Returns whether there may be more
