@@ -56,6 +56,7 @@ class Bytes {
 
   const char* data() const { return data_; }
   std::size_t size() const { return size_; }
+  const std::shared_ptr<const void>& owner() const { return owner_; }
   std::string_view view() const { return {data_, size_}; }
   // The same owner, fewer bytes. offset + size must be inside.
   Bytes Slice(std::size_t offset, std::size_t size) const { return Bytes(owner_, data_ + offset, size); }

@@ -54,7 +54,7 @@ struct GrpcConfig {
   std::string address = "127.0.0.1";
   int port = 8001;
   bool reuse_port = false;
-  int infer_threads = 1;
+  int infer_threads = 0;  // io threads that take connections; 0: all
   std::string certificate_file, key_file, root_file;
   bool tls = false, mutual_tls = false;
   std::uint64_t buffered_bytes_max = 0;   // messages over the whole front end; 0: half of the memory

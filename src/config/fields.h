@@ -41,7 +41,7 @@ void Fields(V& v, GrpcConfig& c) {
   v.Value("address", c.address);
   v.Value("port", c.port, Between(0, 65535));
   v.Value("reuse_port", c.reuse_port);
-  v.Value("infer_threads", c.infer_threads, Between(1, 128));
+  v.Value("infer_threads", c.infer_threads, Between(0, 128));
   v.Value("buffered_bytes_max", c.buffered_bytes_max);
   v.Value("tls", c.tls);
   v.Value("mutual_tls", c.mutual_tls);

@@ -54,7 +54,7 @@ constexpr Flag kFlags[] = {
     {"grpc-port", kInteger, "server.grpc.port", "Default: 8001; 0 takes a free one"},
     {"reuse-grpc-port", kBoolean, "server.grpc.reuse_port", "Share the port with another server. Default: false"},
     {"grpc-header-forward-pattern", kText, "server.grpc.header_forward_pattern", "Metadata that become request parameters"},
-    {"grpc-infer-thread-count", kInteger, "server.grpc.infer_threads", "Threads that take gRPC calls. Default: 1"},
+    {"grpc-infer-thread-count", kInteger, "server.grpc.infer_threads", "Io threads that take gRPC connections. Default: all"},
     {"grpc-infer-allocation-pool-size", kInteger, "", "States kept for reuse"},
     {"grpc-max-response-pool-size", kInteger, "", "Responses kept for reuse"},
     {"grpc-use-ssl", kBoolean, "server.grpc.tls", "Default: false"},

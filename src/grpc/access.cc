@@ -11,15 +11,6 @@ constexpr std::array<std::string_view, 9> kCategoryNames = {"health",           
                                                             "model-repository", "statistics", "trace",     "logging"};
 static_assert(kCategoryNames.size() == static_cast<std::size_t>(Category::kLogging) + 1);
 
-std::string_view View(const grpc::string_ref& text) {
-  return {text.data(), text.size()};
-}
-
-std::optional<std::string_view> Find(const Metadata& metadata, std::string_view key) {
-  auto found = metadata.find(grpc::string_ref(key.data(), key.size()));
-  return found == metadata.end() ? std::nullopt : std::optional(View(found->second));
-}
-
 // '*' stands for any text.
 bool Matches(std::string_view glob, std::string_view name) {
   std::size_t star = glob.find('*');
@@ -41,6 +32,13 @@ bool SameSecret(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+std::optional<std::string_view> FindMetadata(Metadata metadata, std::string_view name) {
+  for (const net::HeaderField& field : metadata) {
+    if (field.name == name) return field.value;
+  }
+  return std::nullopt;
+}
+
 Access::Access(V2Auth mode, Authenticate authenticate, std::vector<RestrictedApi> restricted)
     : mode_(mode), authenticate_(std::move(authenticate)) {
   for (const RestrictedApi& api : restricted) {
@@ -57,14 +55,14 @@ bool Access::Free(Category category, bool changes) const {
   return mode_ == V2Auth::kInfer && !changes;
 }
 
-Result<Nothing> Access::Check(Category category, bool changes, std::string_view model, const Metadata& metadata) const {
+Result<Nothing> Access::Check(Category category, bool changes, std::string_view model, Metadata metadata) const {
   if (auto rule = restricted_.find(category); rule != restricted_.end()) {
-    auto value = Find(metadata, rule->second.key);
+    auto value = FindMetadata(metadata, rule->second.key);
     if (!value || !SameSecret(*value, rule->second.value))
       return Error(Code::kUnavailable, fmt::format("This protocol is restricted, expecting header '{}'", rule->second.key), "restricted");
   }
   if (mode_ == V2Auth::kOpen || category == Category::kHealth || (mode_ == V2Auth::kInfer && !changes)) return Nothing{};
-  TRY(Principal principal, authenticate_(Find(metadata, "authorization")));
+  TRY(Principal principal, authenticate_(FindMetadata(metadata, "authorization")));
   Scope needed = changes ? Scope::kAdmin : Scope::kInfer;
   if (!principal.Has(needed))
     return Error(Code::kPermissionDenied, fmt::format("this call needs a key with the scope '{}'", changes ? "admin" : "infer"),

@@ -4,12 +4,12 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string_view>
-
-#include <grpcpp/support/string_ref.h>
 
 #include "api/request.h"
 #include "config/config.h"
+#include "net/exchange.h"
 
 namespace nereid::grpc_front {
 
@@ -26,9 +26,11 @@ enum class Category : std::uint8_t {
   kLogging
 };
 
-// Called on gRPC's thread with the value of `authorization`, nothing when absent. Must be safe from any thread.
+// Called on an io thread with the value of `authorization`, nothing when absent.
 using Authenticate = std::function<Result<Principal>(std::optional<std::string_view>)>;
-using Metadata = std::multimap<grpc::string_ref, grpc::string_ref>;
+// The head of a call: metadata, and what HTTP/2 and gRPC add; names in lower case.
+using Metadata = std::span<const net::HeaderField>;
+std::optional<std::string_view> FindMetadata(Metadata metadata, std::string_view name);
 
 class Access {
  public:
@@ -36,7 +38,7 @@ class Access {
   Access(V2Auth mode, Authenticate authenticate, std::vector<RestrictedApi> restricted);
 
   // `changes`: loads, unloads or sets something. `model`: empty when the call is about none.
-  Result<Nothing> Check(Category category, bool changes, std::string_view model, const Metadata& metadata) const;
+  Result<Nothing> Check(Category category, bool changes, std::string_view model, Metadata metadata) const;
   // Nothing to check for this category, so that the hot path need not look at the metadata.
   bool Free(Category category, bool changes) const;
 

@@ -1,75 +1,95 @@
-// The completion queue's side of a call: tags that keep their owner alive, and the count that shutdown waits for.
-// All of gRPC's asynchronous machinery is used from these files only; handlers see messages and a way to answer.
+// One call: an HTTP/2 stream with gRPC's messages on it. Handlers see messages, and a way to answer.
 #pragma once
 
-#include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
-#include <utility>
+#include <optional>
+#include <vector>
 
-#include <grpcpp/grpcpp.h>
-
-#if __has_feature(thread_sanitizer)
-#include <sanitizer/tsan_interface.h>
-#endif
+#include "grpc/context.h"
+#include "grpc/framing.h"
+#include "net/http2_server.h"
 
 namespace nereid::grpc_front {
 
-// One outstanding operation. Arm it, hand its address to gRPC, and the owner lives at least until the operation ended.
-class Tag {
- public:
-  template <auto Method, class T>
-  void* Arm(std::shared_ptr<T> owner) {
-    run_ = [](void* object, bool ok) { (static_cast<T*>(object)->*Method)(ok); };
-    owner_ = std::move(owner);
-#if __has_feature(thread_sanitizer)
-    __tsan_release(this);  // gRPC's libraries are not instrumented: the order that the queue gives must be told
-#endif
-    return this;
-  }
-  // On the queue's thread. `ok` is false when the operation came to nothing.
-  void Run(bool ok) {
-#if __has_feature(thread_sanitizer)
-    __tsan_acquire(this);
-#endif
-    std::shared_ptr<void> owner = std::move(owner_);
-    auto run = run_;
-    run(owner.get(), ok);
-  }
-  // The operation was never started: gRPC will not return the tag.
-  void Disarm() { owner_.reset(); }
-
- private:
-  std::shared_ptr<void> owner_;
-  void (*run_)(void*, bool) = nullptr;
+// What a call begins with.
+struct Incoming {
+  net::Http2Stream& stream;
+  int thread;
+  net::Executor executor;
+  net::Encoding encoding;  // of the client's messages
 };
 
-// The calls that may still start operations on a queue. Any thread.
-class OpenCalls {
+class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call> {
  public:
-  // False after Close: the call must start no operation at all.
-  [[nodiscard]] bool Begin() {
-    std::lock_guard lock(mutex_);
-    if (closed_) return false;
-    ++count_;
-    return true;
-  }
-  void End() {
-    std::lock_guard lock(mutex_);
-    if (--count_ == 0) empty_.notify_all();
-  }
-  // Waits until none is open, and lets none begin any more.
-  void Close() {
-    std::unique_lock lock(mutex_);
-    empty_.wait(lock, [this] { return count_ == 0; });
-    closed_ = true;
-  }
+  Call(std::shared_ptr<const CallContext> shared, const Incoming& incoming);
+
+  void OnData(std::string_view bytes) final;
+  void OnEnd() final;
+  void OnSent(std::size_t) override {}
+  void OnTick(SteadyTime now) final;
+  void OnClose() final;
+
+ protected:
+  // ---- for the handler: on the call's io thread
+
+  virtual void OnMessage(Bytes message) = 0;
+  // While false, messages wait, and at last the client; ReadOn when that has changed.
+  virtual bool TakesMessage() { return true; }
+  // No further message comes.
+  virtual void OnHalfClose() = 0;
+  // The client has gone before the end. cancellation() is cancelled already.
+  virtual void OnGone() {}
+
+  // Within the calls above.
+  Metadata metadata() const { return stream_->headers(); }
+  int thread() const { return thread_; }
+
+  // ---- of the handler: any thread
+
+  const CallContext& shared() const { return *shared_; }
+  Deadline deadline() const { return deadline_; }
+  const Cancellation& cancellation() const { return cancellation_; }
+  void Cancel() { cancellation_.Cancel(); }
+
+  // Answers may be compressed, as the server is set up. Before the first Send.
+  void MayCompress();
+  // Go out in this order. Nothing happens after Finish, nor when the client has gone. Send answers how many bytes will be sent.
+  std::size_t Send(Message message);
+  void Finish(std::optional<Status> error = std::nullopt);
+  void FinishWith(Message message);
+  void ReadOn();
+  // Not within the caller's frame, which may hold locks that a callback wants.
+  void CancelSoon();
 
  private:
+  // `run` on the io thread: at once when this is it.
+  template <class Run>
+  void OnHome(Run run);
+  void SendAll();
+  void Deliver();
+  void Respond(bool ends);
+
+  const std::shared_ptr<const CallContext> shared_;
+  const int thread_;
+  const net::Executor executor_;
+  Deadline deadline_;
+  Cancellation cancellation_;
+  net::Encoding compression_ = net::Encoding::kIdentity;
+
+  // The io thread's.
+  net::Http2Stream* stream_;  // until OnClose
+  MessageReader reader_;
+  std::deque<Bytes> inbox_;
+  std::size_t unconsumed_ = 0;
+  bool half_closed_ = false, half_close_told_ = false, delivering_ = false, responded_ = false, ended_ = false;
+
   std::mutex mutex_;
-  std::condition_variable empty_;
-  std::size_t count_ = 0;  // guarded by mutex_
-  bool closed_ = false;    // guarded by mutex_
+  std::vector<Message> outbox_;  // guarded by mutex_
+  bool finished_ = false;        // guarded by mutex_
+  std::optional<Status> error_;  // guarded by mutex_; of Finish
+  bool send_posted_ = false;     // guarded by mutex_
 };
 
 }  // namespace nereid::grpc_front

@@ -1,10 +1,10 @@
-// What every call needs of its server. Outlives the calls.
+// What every call needs of its server.
 #pragma once
 
 #include "api/model_service.h"
 #include "grpc/access.h"
-#include "grpc/call.h"
 #include "grpc/header_forward.h"
+#include "net/body.h"
 
 namespace nereid::grpc_front {
 
@@ -15,12 +15,12 @@ struct ServerIdentity {
 };
 
 struct CallContext {
-  ModelService& models;
-  const ServerIdentity& identity;
-  const Access& access;
-  const HeaderForward& forward;
-  OpenCalls& open;
-  grpc_compression_level compression = GRPC_COMPRESS_LEVEL_NONE;
+  ModelService& models;  // outlives the calls
+  const ServerIdentity identity;
+  const Access access;
+  const HeaderForward forward;
+  const std::string compression;                  // of infer answers: none, low, medium, high
+  const std::shared_ptr<net::ByteBudget> budget;  // of messages received
 };
 
 }  // namespace nereid::grpc_front

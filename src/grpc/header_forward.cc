@@ -1,8 +1,20 @@
 #include "grpc/header_forward.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/log.h"
 
 namespace nereid::grpc_front {
+namespace {
+
+// No metadata, but what HTTP/2 and gRPC say to each other.
+bool OfTheProtocol(std::string_view name) {
+  static constexpr std::array<std::string_view, 5> kNames = {"te", "content-type", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding"};
+  return name.starts_with(':') || std::ranges::find(kNames, name) != kNames.end();
+}
+
+}  // namespace
 
 HeaderForward::HeaderForward(const std::string& pattern) {
   if (pattern.empty()) return;
@@ -15,11 +27,11 @@ HeaderForward::HeaderForward(const std::string& pattern) {
   }
 }
 
-void HeaderForward::Apply(const Metadata& metadata, Parameters& parameters) const {
+void HeaderForward::Apply(Metadata metadata, Parameters& parameters) const {
   if (!pattern_) return;
-  for (const auto& [key, value] : metadata) {
-    if (std::regex_search(key.data(), key.data() + key.size(), *pattern_))
-      parameters.emplace_back(std::string(key.data(), key.size()), std::string(value.data(), value.size()));
+  for (const auto& [name, value] : metadata) {
+    if (!OfTheProtocol(name) && std::regex_search(name.begin(), name.end(), *pattern_))
+      parameters.emplace_back(std::string(name), std::string(value));
   }
 }
 

@@ -12,7 +12,7 @@ class HeaderForward {
  public:
   // Empty: nothing is forwarded. A leading "(?i)" ignores case. A pattern that does not compile forwards nothing and is logged, as Triton.
   explicit HeaderForward(const std::string& pattern);
-  void Apply(const Metadata& metadata, Parameters& parameters) const;
+  void Apply(Metadata metadata, Parameters& parameters) const;
 
  private:
   std::optional<std::regex> pattern_;

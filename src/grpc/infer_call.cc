@@ -1,55 +1,37 @@
 #include "grpc/infer_call.h"
 
 #include "grpc/infer_response.h"
-#include "grpc/status.h"
 
 namespace nereid::grpc_front {
 
-InferMethod::InferMethod() {
-  AddMethod(
-      new grpc::internal::RpcServiceMethod("/inference.GRPCInferenceService/ModelInfer", grpc::internal::RpcMethod::NORMAL_RPC, nullptr));
-  MarkMethodRaw(0);
+void InferCall::OnMessage(Bytes message) {
+  if (std::exchange(begun_, true)) return Finish(Status{Code::kUnsupported, "ModelInfer takes one message", "many_messages", ""});
+  if (auto begun = Begin(message); !begun) Finish(std::move(begun).error());
 }
 
-void InferMethod::Request(grpc::ServerContext* context, grpc::ByteBuffer* message,
-                          grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>* writer, grpc::ServerCompletionQueue* queue, void* tag) {
-  RequestAsyncUnary(0, context, message, writer, queue, queue, tag);
+void InferCall::OnHalfClose() {
+  if (!begun_) Finish(Status{Code::kInvalidArgument, "the call ended without a message", "no_message", ""});
 }
 
-void InferCall::Await(InferMethod& method, CallContext& shared, grpc::ServerCompletionQueue& queue) {
-  auto call = std::make_shared<InferCall>(method, shared, queue);
-  // Armed before the call comes: gRPC gives this tag back only for a call that came.
-  call->context_.AsyncNotifyWhenDone(call->ended_.Arm<&InferCall::Ended>(call));
-  method.Request(&call->context_, &call->message_, &call->writer_, &queue, call->accepted_.Arm<&InferCall::Accepted>(call));
-}
-
-void InferCall::Accepted(bool ok) {
-  if (!ok) {  // the server shuts down
-    ended_.Disarm();
-    return;
-  }
-  if (!shared_.open.Begin()) return;
-  Await(method_, shared_, queue_);
-  if (auto begun = Begin(); !begun) Finish(std::unexpected(std::move(begun).error()));
-}
-
-Result<Nothing> InferCall::Begin() {
+Result<Nothing> InferCall::Begin(const Bytes& message) {
   SteadyTime arrival = SystemClock().Steady();
   RequestReader reader;
-  TRY_DO(reader.Open(message_));
-  if (!shared_.access.Free(Category::kInference, false))
-    TRY_DO(shared_.access.Check(Category::kInference, false, reader.model_name(), context_.client_metadata()));
+  TRY_DO(reader.Open(message));
+  if (!shared().access.Free(Category::kInference, false))
+    TRY_DO(shared().access.Check(Category::kInference, false, reader.model_name(), metadata()));
   TRY(ModelRef ref, reader.Model());
-  TRY(model_, shared_.models.Find(ref));
+  TRY(model_, shared().models.Find(ref));
   if (model_->decoupled) return Error(Code::kUnsupported, "ModelInfer RPC doesn't support models with decoupled transaction policy");
   TRY(ParsedRequest parsed, reader.Take());
   options_ = std::move(parsed.answer);
   InferRequest& request = parsed.request;
-  shared_.forward.Apply(context_.client_metadata(), request.parameters);
+  shared().forward.Apply(metadata(), request.parameters);
   request.arrival = arrival;
-  request.deadline = FromGrpc(context_.deadline());
-  request.cancellation = cancellation_;
-  shared_.models.Submit(std::move(request), shared_from_this());
+  request.deadline = deadline();
+  request.cancellation = cancellation();
+  request.home = thread();
+  MayCompress();
+  shared().models.Submit(std::move(request), std::static_pointer_cast<InferCall>(shared_from_this()));
   return Nothing{};
 }
 
@@ -59,7 +41,7 @@ Pushed InferCall::Push(InferResponse&& response) {
   {
     std::lock_guard lock(mutex_);
     if (!response.final) {
-      if (cancellation_.cancelled()) return Pushed::kGone;
+      if (cancellation().cancelled()) return Pushed::kGone;
       surplus_ = surplus_ || held_.has_value();
       held_ = std::move(response);
       return Pushed::kTaken;
@@ -67,32 +49,22 @@ Pushed InferCall::Push(InferResponse&& response) {
     surplus = surplus_ || (held_ && !response.empty && !response.error);
     answer = held_ && response.empty && !response.error ? std::exchange(held_, std::nullopt) : std::optional(std::move(response));
   }
-  if (surplus) Finish(Error(Code::kInternal, "the model sent more than one response to a request that takes one", "many_responses"));
-  else Finish(Answer(*std::move(answer)));
+  if (surplus) Answer(Error(Code::kInternal, "the model sent more than one response to a request that takes one", "many_responses"));
+  else Answer(Render(*std::move(answer)));
   return Pushed::kTaken;
 }
 
-Result<grpc::ByteBuffer> InferCall::Answer(InferResponse response) {
+Result<Message> InferCall::Render(InferResponse response) {
   if (response.error) return std::unexpected(*std::move(response.error));
   if (response.empty) return Error(Code::kInternal, "the model ended without a response", "no_response");
   if (!options_.classifications.empty()) TRY_DO(ClassifyOutputs(options_, *model_, response));
   return RenderResponse(response);
 }
 
-void InferCall::Finish(Result<grpc::ByteBuffer> answer) {
+void InferCall::Answer(Result<Message> answer) {
   model_.reset();  // the version may unload before the bytes are out
-  void* tag = sent_.Arm<&InferCall::Sent>(shared_from_this());
-  if (answer) {
-    if (shared_.compression != GRPC_COMPRESS_LEVEL_NONE) context_.set_compression_level(shared_.compression);
-    writer_.Finish(*answer, grpc::Status::OK, tag);
-  } else {
-    writer_.FinishWithError(ToGrpc(answer.error()), tag);
-  }
-  shared_.open.End();  // no operation is started after this one
-}
-
-void InferCall::Ended(bool) {
-  if (context_.IsCancelled()) cancellation_.Cancel();
+  if (!answer) return Finish(std::move(answer).error());
+  FinishWith(*std::move(answer));
 }
 
 }  // namespace nereid::grpc_front

@@ -5,7 +5,6 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/wire_format_lite.h>
-#include <grpcpp/support/proto_buffer_reader.h>
 
 #include "grpc/contents.h"
 #include "proto/grpc_service.pb.h"
@@ -24,23 +23,14 @@ std::unexpected<Status> Invalid(std::string message) {
   return Error(Code::kInvalidArgument, std::move(message));
 }
 
-Result<Bytes> Copy(CodedInputStream& in, std::uint32_t size) {
-  TRY(OutputAllocator::Buffer copy, HeapAllocator().Allocate("", size));
-  if (!in.ReadRaw(copy.data, static_cast<int>(size))) return Invalid("malformed message");
-  return Bytes(copy.owner, copy.data, size);
-}
-
-// The field's bytes where they lie, when they are in one piece; else a copy.
-Result<Bytes> ReadBytes(CodedInputStream& in, const std::shared_ptr<grpc::ByteBuffer>& message) {
+// The field's bytes where they lie.
+Result<Bytes> ReadBytes(CodedInputStream& in, const Bytes& message) {
   std::uint32_t size = 0;
-  // The length is the client's word: what did not arrive is not allocated.
-  if (!in.ReadVarint32(&size) || size > message->Length()) return Invalid("malformed message");
-  if (size == 0) return Bytes();
-  const void* piece = nullptr;
-  int available = 0;
-  if (!in.GetDirectBufferPointer(&piece, &available) || std::cmp_less(available, size)) return Copy(in, size);
-  in.Skip(static_cast<int>(size));
-  return Bytes(message, piece, size);
+  if (!in.ReadVarint32(&size)) return Invalid("malformed message");
+  auto at = static_cast<std::size_t>(in.CurrentPosition());
+  if (!in.Skip(static_cast<int>(std::min<std::uint32_t>(size, std::numeric_limits<int>::max()))) || size > message.size() - at)
+    return Invalid("malformed message");
+  return message.Slice(at, size);
 }
 
 // Protobuf puts bytes anywhere; elements must lie at a multiple of their size.
@@ -186,12 +176,8 @@ RequestReader::RequestReader() : parts_(std::make_unique<Parts>()) {}
 RequestReader::~RequestReader() = default;
 RequestReader::RequestReader(RequestReader&&) noexcept = default;
 
-Result<Nothing> RequestReader::Open(grpc::ByteBuffer& message) {
-  auto owner = std::make_shared<grpc::ByteBuffer>();
-  owner->Swap(&message);
-  grpc::ProtoBufferReader slices(owner.get());
-  if (!slices.status().ok()) return Invalid("malformed message");
-  CodedInputStream in(&slices);
+Result<Nothing> RequestReader::Open(const Bytes& message) {
+  CodedInputStream in(reinterpret_cast<const std::uint8_t*>(message.data()), static_cast<int>(message.size()));
   in.SetTotalBytesLimit(std::numeric_limits<int>::max());
   // Generated code reads every field but the tensor bytes, which it would copy: those are read here, and the rest of the message, in
   // pieces between them, is merged as if it were the whole.
@@ -200,7 +186,7 @@ Result<Nothing> RequestReader::Open(grpc::ByteBuffer& message) {
   google::protobuf::io::CodedOutputStream out(&rest_stream);
   while (std::uint32_t tag = in.ReadTag()) {
     if (tag == WireFormatLite::MakeTag(kRawInputContentsField, WireFormatLite::WIRETYPE_LENGTH_DELIMITED)) {
-      TRY(Bytes bytes, ReadBytes(in, owner));
+      TRY(Bytes bytes, ReadBytes(in, message));
       parts_->raw.push_back(std::move(bytes));
       continue;
     }

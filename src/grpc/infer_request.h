@@ -1,7 +1,5 @@
-// ModelInferRequest on the wire -> InferRequest. Tensor bytes are taken where they lie in the received slices when they can be.
+// ModelInferRequest on the wire -> InferRequest. Tensor bytes are taken where they lie when they can be.
 #pragma once
-
-#include <grpcpp/support/byte_buffer.h>
 
 #include "api/infer.h"
 
@@ -26,7 +24,7 @@ struct ParsedRequest {
 // "" is no version (-1); an error for what is no number.
 Result<ModelRef> ParseModelRef(const std::string& name, const std::string& version);
 
-// Reads the message in two steps: Open finds the parts, Take makes the request. `message` is left empty: the tensors own it.
+// Reads the message in two steps: Open finds the parts, Take makes the request. The tensors own the message.
 class RequestReader {
  public:
   RequestReader();
@@ -34,7 +32,7 @@ class RequestReader {
   RequestReader(RequestReader&&) noexcept;
 
   // kInvalidArgument for bytes that are no ModelInferRequest.
-  Result<Nothing> Open(grpc::ByteBuffer& message);
+  Result<Nothing> Open(const Bytes& message);
   const std::string& model_name() const;
   const std::string& client_id() const;
   Result<ModelRef> Model() const;

@@ -20,18 +20,13 @@ ModelInferRequest Message(const std::string& datatype = "INT32") {
   return message;
 }
 
-grpc::ByteBuffer OneSlice(const std::string& bytes) {
-  grpc::Slice slice(bytes);
-  return grpc::ByteBuffer(&slice, 1);
-}
-
-Result<ParsedRequest> Parse(grpc::ByteBuffer bytes) {
+Result<ParsedRequest> Parse(const Bytes& bytes) {
   RequestReader reader;
   TRY_DO(reader.Open(bytes));
   return reader.Take();
 }
 Result<ParsedRequest> Parse(const ModelInferRequest& message) {
-  return Parse(OneSlice(message.SerializeAsString()));
+  return Parse(Bytes::Own(message.SerializeAsString()));
 }
 std::string Refusal(const ModelInferRequest& message) {
   auto parsed = Parse(message);
@@ -44,9 +39,8 @@ std::string Tensor0(const Result<ParsedRequest>& parsed) {
 TEST(RequestReader, TensorBytesStayWhereTheyLie) {
   ModelInferRequest message = Message("UINT8");
   message.add_raw_input_contents(std::string(5000, 'x'));
-  std::string bytes = message.SerializeAsString();
-  grpc::Slice slice(bytes.data(), bytes.size(), grpc::Slice::STATIC_SLICE);
-  auto parsed = Parse(grpc::ByteBuffer(&slice, 1));
+  Bytes bytes = Bytes::Own(message.SerializeAsString());
+  auto parsed = Parse(bytes);
   ASSERT_TRUE(parsed);
   const char* data = parsed->request.inputs.at(0).data.data();
   EXPECT_TRUE(data >= bytes.data() && data < bytes.data() + bytes.size());
@@ -63,19 +57,6 @@ TEST(RequestReader, ElementsAreAlignedWhateverTheirPlaceInTheMessage) {
   }
 }
 
-TEST(RequestReader, TensorInManySlicesIsPutTogether) {
-  ModelInferRequest message = Message();
-  std::string content;
-  for (int i = 0; i < 4000; ++i) content += static_cast<char>(i * 31);
-  message.add_raw_input_contents(content);
-  std::string bytes = message.SerializeAsString();
-  std::vector<grpc::Slice> slices;
-  for (std::size_t at = 0; at < bytes.size(); at += 97) slices.emplace_back(bytes.substr(at, 97));
-  auto parsed = Parse(grpc::ByteBuffer(slices.data(), slices.size()));
-  ASSERT_TRUE(parsed) << parsed.error().message;
-  EXPECT_EQ(Tensor0(parsed), content);
-}
-
 TEST(RequestReader, EveryCutOfAMessageIsRefusedOrRead) {
   ModelInferRequest message = Message();
   message.set_id("abc");
@@ -83,15 +64,14 @@ TEST(RequestReader, EveryCutOfAMessageIsRefusedOrRead) {
   std::string bytes = message.SerializeAsString();
   for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
     RequestReader reader;
-    grpc::ByteBuffer part = OneSlice(bytes.substr(0, cut));
-    auto opened = reader.Open(part);
+    auto opened = reader.Open(Bytes::Own(bytes.substr(0, cut)));
     if (opened) (void)reader.Take();
     else EXPECT_EQ(opened.error().code, Code::kInvalidArgument);
   }
 }
 
-TEST(RequestReader, LengthBeyondTheMessageIsRefusedBeforeAnythingIsAllocated) {
-  auto parsed = Parse(OneSlice(std::string("\x3a\xff\xff\xff\xff\x07", 6)));
+TEST(RequestReader, LengthBeyondTheMessageIsRefused) {
+  auto parsed = Parse(Bytes::Own(std::string("\x3a\xff\xff\xff\xff\x07", 6)));
   EXPECT_EQ(parsed.error().message, "malformed message");
 }
 
@@ -201,12 +181,14 @@ InferResponse ResponseWith(std::vector<std::size_t> sizes) {
   return response;
 }
 
-std::string Flat(const grpc::ByteBuffer& bytes) {
-  std::vector<grpc::Slice> slices;
-  EXPECT_TRUE(bytes.Dump(&slices).ok());
+// Without the prefix, which says how long the rest is.
+std::string Flat(const grpc_front::Message& message) {
   std::string text;
-  for (const grpc::Slice& slice : slices) text.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  return text;
+  for (const net::Piece& piece : message.pieces) text += piece.bytes;
+  std::string prefix(kPrefixBytes, '\0');
+  WritePrefix(prefix.data(), false, text.size() - kPrefixBytes);
+  EXPECT_EQ(text.substr(0, kPrefixBytes), prefix);
+  return text.substr(kPrefixBytes);
 }
 
 TEST(RenderResponse, ReadsBackWithSmallAndLargeOutputsInOrder) {
@@ -231,9 +213,8 @@ TEST(RenderResponse, LargeOutputIsNotCopied) {
   InferResponse response = ResponseWith({5000});
   const char* data = response.outputs[0].data.data();
   auto rendered = RenderResponse(response);
-  std::vector<grpc::Slice> slices;
-  ASSERT_TRUE(rendered->Dump(&slices).ok());
-  EXPECT_TRUE(std::ranges::any_of(slices, [&](const grpc::Slice& slice) { return reinterpret_cast<const char*>(slice.begin()) == data; }));
+  ASSERT_TRUE(rendered);
+  EXPECT_TRUE(std::ranges::any_of(rendered->pieces, [&](const net::Piece& piece) { return piece.bytes.data() == data; }));
 }
 
 TEST(RenderResponse, BeyondTwoGigabytesIsAnError) {

@@ -11,7 +11,6 @@ namespace {
 
 using google::protobuf::io::CodedOutputStream;
 
-constexpr std::size_t kMessageBytesMax = std::numeric_limits<std::int32_t>::max();
 // Below this an output's bytes are copied behind the head: a slice of its own costs an allocation and an iovec.
 constexpr std::size_t kCopyBytesMax = 1024;
 constexpr std::uint8_t kRawOutputTag = 6 << 3 | 2;      // ModelInferResponse.raw_output_contents
@@ -56,32 +55,28 @@ inference::ModelInferResponse Head(const InferResponse& response) {
   return head;
 }
 
-grpc::Slice Borrow(const Bytes& bytes) {
-  auto* owner = new Bytes(bytes);
-  return grpc::Slice(const_cast<char*>(bytes.data()), bytes.size(), [](void* held) { delete static_cast<Bytes*>(held); }, owner);
-}
-
 std::size_t MessageBytes(const InferResponse& response, std::size_t head_bytes) {
   std::size_t total = head_bytes;
   for (const Tensor& tensor : response.outputs) total += LengthBytes(tensor.data.size()) + tensor.data.size();
   return total;
 }
 
-// `text` begins with the head; the outputs' bytes follow in slices.
-grpc::ByteBuffer Assemble(std::string text, const InferResponse& response) {
-  std::vector<grpc::Slice> slices;
+// `text` begins with the prefix and the head; the outputs' bytes follow in pieces of their own.
+Message Assemble(std::string text, const InferResponse& response, std::size_t length) {
+  WritePrefix(text.data(), false, length);
+  Message message;
   for (const Tensor& tensor : response.outputs) {
     AppendLength(text, kRawOutputTag, tensor.data.size());
     if (tensor.data.size() <= kCopyBytesMax) {
       text.append(tensor.data.view());
       continue;
     }
-    slices.emplace_back(text);
-    slices.push_back(Borrow(tensor.data));
+    message.pieces.push_back(net::Piece::Own(std::move(text)));
+    message.pieces.push_back({tensor.data.owner(), tensor.data.view()});
     text.clear();
   }
-  if (!text.empty()) slices.emplace_back(text);
-  return grpc::ByteBuffer(slices.data(), slices.size());
+  if (!text.empty()) message.pieces.push_back(net::Piece::Own(std::move(text)));
+  return message;
 }
 
 Result<Nothing> CheckSize(std::size_t bytes) {
@@ -91,9 +86,10 @@ Result<Nothing> CheckSize(std::size_t bytes) {
   return Nothing{};
 }
 
-grpc::ByteBuffer Whole(const google::protobuf::MessageLite& message) {
-  grpc::Slice slice(message.SerializeAsString());
-  return grpc::ByteBuffer(&slice, 1);
+Message Whole(const google::protobuf::MessageLite& message) {
+  std::string text(kPrefixBytes, '\0');
+  message.AppendToString(&text);
+  return WholeMessage(std::move(text));
 }
 
 }  // namespace
@@ -108,26 +104,27 @@ Result<Nothing> ClassifyOutputs(const AnswerOptions& options, const ModelInfo& m
   return Nothing{};
 }
 
-Result<grpc::ByteBuffer> RenderResponse(const InferResponse& response) {
-  std::string head = Head(response).SerializeAsString();
-  TRY_DO(CheckSize(MessageBytes(response, head.size())));
-  return Assemble(std::move(head), response);
+Result<Message> RenderResponse(const InferResponse& response) {
+  std::string text(kPrefixBytes, '\0');
+  Head(response).AppendToString(&text);
+  std::size_t length = MessageBytes(response, text.size() - kPrefixBytes);
+  TRY_DO(CheckSize(length));
+  return Assemble(std::move(text), response, length);
 }
 
-Result<grpc::ByteBuffer> RenderStreamResponse(const InferResponse& response, StreamMark mark) {
+Result<Message> RenderStreamResponse(const InferResponse& response, StreamMark mark) {
   inference::ModelInferResponse message = Head(response);
   (*message.mutable_parameters())["triton_final_response"].set_bool_param(mark.final);
   std::string head = message.SerializeAsString();
   std::size_t inner = MessageBytes(response, head.size());
   TRY_DO(CheckSize(inner + LengthBytes(inner)));
-  std::string text;
+  std::string text(kPrefixBytes, '\0');
   AppendLength(text, kInferResponseTag, inner);
   text += head;
-  return Assemble(std::move(text), response);
+  return Assemble(std::move(text), response, inner + LengthBytes(inner));
 }
 
-grpc::ByteBuffer RenderStreamError(const Status& status, const std::string& client_id, const std::string& model,
-                                   std::optional<StreamMark> mark) {
+Message RenderStreamError(const Status& status, const std::string& client_id, const std::string& model, std::optional<StreamMark> mark) {
   inference::ModelStreamInferResponse message;
   message.set_error_message(status.message);
   message.mutable_infer_response()->set_id(client_id);
@@ -136,7 +133,7 @@ grpc::ByteBuffer RenderStreamError(const Status& status, const std::string& clie
   return Whole(message);
 }
 
-grpc::ByteBuffer RenderStreamEnd(const std::string& client_id, const std::string& model, const std::string& requested_version) {
+Message RenderStreamEnd(const std::string& client_id, const std::string& model, const std::string& requested_version) {
   inference::ModelStreamInferResponse message;
   inference::ModelInferResponse& response = *message.mutable_infer_response();
   response.set_id(client_id);

@@ -1,7 +1,5 @@
 #include "grpc/methods.h"
 
-#include <grpcpp/impl/codegen/proto_utils.h>
-
 #include "grpc/infer_request.h"
 #include "grpc/statistics.h"
 #include "proto/grpc_service.pb.h"
@@ -13,29 +11,29 @@ namespace {
 
 using namespace inference;  // the messages of this service
 
-Result<Nothing> Fill(CallContext& shared, const ServerLiveRequest&, ServerLiveResponse& out) {
+Result<Nothing> Fill(const CallContext& shared, const ServerLiveRequest&, ServerLiveResponse& out) {
   out.set_live(shared.models.Live());
   return Nothing{};
 }
 
-Result<Nothing> Fill(CallContext& shared, const ServerReadyRequest&, ServerReadyResponse& out) {
+Result<Nothing> Fill(const CallContext& shared, const ServerReadyRequest&, ServerReadyResponse& out) {
   out.set_ready(shared.models.Ready());
   return Nothing{};
 }
 
-Result<Nothing> Fill(CallContext& shared, const grpc::health::v1::HealthCheckRequest&, grpc::health::v1::HealthCheckResponse& out) {
+Result<Nothing> Fill(const CallContext& shared, const grpc::health::v1::HealthCheckRequest&, grpc::health::v1::HealthCheckResponse& out) {
   out.set_status(shared.models.Ready() ? grpc::health::v1::HealthCheckResponse::SERVING
                                        : grpc::health::v1::HealthCheckResponse::NOT_SERVING);
   return Nothing{};
 }
 
-Result<Nothing> Fill(CallContext& shared, const ModelReadyRequest& in, ModelReadyResponse& out) {
+Result<Nothing> Fill(const CallContext& shared, const ModelReadyRequest& in, ModelReadyResponse& out) {
   TRY(ModelRef model, ParseModelRef(in.name(), in.version()));
   out.set_ready(shared.models.ModelReady(model));
   return Nothing{};
 }
 
-Result<Nothing> Fill(CallContext& shared, const ServerMetadataRequest&, ServerMetadataResponse& out) {
+Result<Nothing> Fill(const CallContext& shared, const ServerMetadataRequest&, ServerMetadataResponse& out) {
   out.set_name(shared.identity.id);
   out.set_version(shared.identity.version);
   for (const std::string& extension : shared.identity.extensions) out.add_extensions(extension);
@@ -48,7 +46,7 @@ void FillTensor(const TensorMetadata& tensor, ModelMetadataResponse::TensorMetad
   out.mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
 }
 
-Result<Nothing> Fill(CallContext& shared, const ModelMetadataRequest& in, ModelMetadataResponse& out) {
+Result<Nothing> Fill(const CallContext& shared, const ModelMetadataRequest& in, ModelMetadataResponse& out) {
   TRY(ModelRef ref, ParseModelRef(in.name(), in.version()));
   TRY(auto model, shared.models.Find(ref));
   out.set_name(model->name);
@@ -62,7 +60,7 @@ Result<Nothing> Fill(CallContext& shared, const ModelMetadataRequest& in, ModelM
   return Nothing{};
 }
 
-Result<Nothing> Fill(CallContext& shared, const ModelConfigRequest& in, ModelConfigResponse& out) {
+Result<Nothing> Fill(const CallContext& shared, const ModelConfigRequest& in, ModelConfigResponse& out) {
   TRY(ModelRef ref, ParseModelRef(in.name(), in.version()));
   TRY(auto model, shared.models.Find(ref));
   if (!model->config) return Error(Code::kInternal, fmt::format("model '{}' has no configuration", model->name));
@@ -70,14 +68,14 @@ Result<Nothing> Fill(CallContext& shared, const ModelConfigRequest& in, ModelCon
   return Nothing{};
 }
 
-Result<Nothing> Fill(CallContext& shared, const ModelStatisticsRequest& in, ModelStatisticsResponse& out) {
+Result<Nothing> Fill(const CallContext& shared, const ModelStatisticsRequest& in, ModelStatisticsResponse& out) {
   TRY(ModelRef ref, ParseModelRef(in.name(), in.version()));
   TRY(std::vector<ModelStats> all, shared.models.Statistics(ref));
   for (const ModelStats& stats : all) FillStatistics(stats, *out.add_model_stats());
   return Nothing{};
 }
 
-Result<Nothing> Fill(CallContext& shared, const RepositoryIndexRequest& in, RepositoryIndexResponse& out) {
+Result<Nothing> Fill(const CallContext& shared, const RepositoryIndexRequest& in, RepositoryIndexResponse& out) {
   if (!in.repository_name().empty()) return Error(Code::kUnsupported, "'repository_name' specification is not supported");
   for (const IndexEntry& entry : shared.models.Index(in.ready())) {
     auto& row = *out.add_models();
@@ -96,25 +94,23 @@ std::string_view ModelOf(const Request& request) {
   else return {};
 }
 
-template <class Message>
-grpc::ByteBuffer Whole(const Message& message) {
-  grpc::Slice slice(message.SerializeAsString());
-  return grpc::ByteBuffer(&slice, 1);
+Message Whole(const google::protobuf::MessageLite& message) {
+  std::string text(kPrefixBytes, '\0');
+  message.AppendToString(&text);
+  return WholeMessage(std::move(text));
 }
 
 template <class Request>
-Result<Request> Read(const Method& self, CallContext& shared, const Metadata& metadata, grpc::ByteBuffer& bytes) {
+Result<Request> Read(const Method& self, const CallContext& shared, Metadata metadata, std::string_view bytes) {
   Request request;
-  // An empty buffer, which a client may send for an empty message, has no slices to read.
-  if (bytes.Length() > 0 && !grpc::SerializationTraits<Request>::Deserialize(&bytes, &request).ok())
-    return Error(Code::kInvalidArgument, "malformed message");
+  if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return Error(Code::kInvalidArgument, "malformed message");
   if (!shared.access.Free(self.category, self.changes))
     TRY_DO(shared.access.Check(self.category, self.changes, ModelOf(request), metadata));
   return request;
 }
 
 template <class Request, class Response>
-Result<grpc::ByteBuffer> Answer(const Method& self, CallContext& shared, const Metadata& metadata, grpc::ByteBuffer& bytes) {
+Result<Message> Answer(const Method& self, const CallContext& shared, Metadata metadata, std::string_view bytes) {
   TRY(Request request, Read<Request>(self, shared, metadata, bytes));
   Response response;
   TRY_DO(Fill(shared, request, response));
@@ -122,8 +118,8 @@ Result<grpc::ByteBuffer> Answer(const Method& self, CallContext& shared, const M
 }
 
 template <class Request, class Response>
-void Unary(const Method& self, CallContext& shared, const Metadata& metadata, grpc::ByteBuffer& bytes, Respond respond) {
-  respond(Answer<Request, Response>(self, shared, metadata, bytes));
+void Unary(const Method& self, const CallContext& shared, Metadata metadata, std::string_view bytes, Answering answer) {
+  answer(Answer<Request, Response>(self, shared, metadata, bytes));
 }
 
 Result<LoadOptions> LoadOptionsOf(const RepositoryModelLoadRequest& request) {
@@ -145,44 +141,44 @@ Result<LoadOptions> LoadOptionsOf(const RepositoryModelLoadRequest& request) {
 }
 
 template <class Response>
-ModelService::Done Answering(Respond respond) {
-  return [respond = std::move(respond)](Result<Nothing> done) {
-    if (!done) return respond(std::unexpected(std::move(done).error()));
-    respond(Whole(Response()));
+ModelService::Done Done(Answering answer) {
+  return [answer = std::move(answer)](Result<Nothing> done) {
+    if (!done) return answer(std::unexpected(std::move(done).error()));
+    answer(Whole(Response()));
   };
 }
 
-void Load(const Method& self, CallContext& shared, const Metadata& metadata, grpc::ByteBuffer& bytes, Respond respond) {
+void Load(const Method& self, const CallContext& shared, Metadata metadata, std::string_view bytes, Answering answer) {
   auto request = Read<RepositoryModelLoadRequest>(self, shared, metadata, bytes);
-  if (!request) return respond(std::unexpected(std::move(request).error()));
-  if (!request->repository_name().empty()) return respond(Error(Code::kUnsupported, "'repository_name' specification is not supported"));
+  if (!request) return answer(std::unexpected(std::move(request).error()));
+  if (!request->repository_name().empty()) return answer(Error(Code::kUnsupported, "'repository_name' specification is not supported"));
   auto options = LoadOptionsOf(*request);
-  if (!options) return respond(std::unexpected(std::move(options).error()));
-  shared.models.Load(request->model_name(), *std::move(options), Answering<RepositoryModelLoadResponse>(std::move(respond)));
+  if (!options) return answer(std::unexpected(std::move(options).error()));
+  shared.models.Load(request->model_name(), *std::move(options), Done<RepositoryModelLoadResponse>(std::move(answer)));
 }
 
-void Unload(const Method& self, CallContext& shared, const Metadata& metadata, grpc::ByteBuffer& bytes, Respond respond) {
+void Unload(const Method& self, const CallContext& shared, Metadata metadata, std::string_view bytes, Answering answer) {
   auto request = Read<RepositoryModelUnloadRequest>(self, shared, metadata, bytes);
-  if (!request) return respond(std::unexpected(std::move(request).error()));
-  if (!request->repository_name().empty()) return respond(Error(Code::kUnsupported, "'repository_name' specification is not supported"));
+  if (!request) return answer(std::unexpected(std::move(request).error()));
+  if (!request->repository_name().empty()) return answer(Error(Code::kUnsupported, "'repository_name' specification is not supported"));
   bool dependents = false;
   for (const auto& [key, value] : request->parameters()) {
     if (key != "unload_dependents") continue;
     if (value.parameter_choice_case() != ModelRepositoryParameter::kBoolParam)
-      return respond(Error(Code::kInvalidArgument, "invalid value type for 'unload_dependents' parameter, expected bool_param."));
+      return answer(Error(Code::kInvalidArgument, "invalid value type for 'unload_dependents' parameter, expected bool_param."));
     dependents = value.bool_param();
   }
-  shared.models.Unload(request->model_name(), dependents, Answering<RepositoryModelUnloadResponse>(std::move(respond)));
+  shared.models.Unload(request->model_name(), dependents, Done<RepositoryModelUnloadResponse>(std::move(answer)));
 }
 
-void NotOffered(const Method& self, CallContext& shared, const Metadata& metadata, grpc::ByteBuffer&, Respond respond) {
+void NotOffered(const Method& self, const CallContext& shared, Metadata metadata, std::string_view, Answering answer) {
   if (auto allowed = shared.access.Check(self.category, self.changes, {}, metadata); !allowed)
-    return respond(std::unexpected(std::move(allowed).error()));
+    return answer(std::unexpected(std::move(allowed).error()));
   std::string_view name = self.path.substr(self.path.rfind('/') + 1);
   if (self.category == Category::kSharedMemory)
-    return respond(
+    return answer(
         Error(Code::kUnsupported, "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."));
-  respond(Error(Code::kUnsupported, fmt::format("{} is not offered by this server", name)));
+  answer(Error(Code::kUnsupported, fmt::format("{} is not offered by this server", name)));
 }
 
 #define NEREID_METHOD(name) "/inference.GRPCInferenceService/" name

@@ -3,21 +3,20 @@
 
 #include <functional>
 
-#include <grpcpp/support/byte_buffer.h>
-
 #include "grpc/context.h"
+#include "grpc/framing.h"
 
 namespace nereid::grpc_front {
 
 // Call exactly once, from any thread.
-using Respond = std::function<void(Result<grpc::ByteBuffer>)>;
+using Answering = std::function<void(Result<Message>)>;
 
 struct Method {
   std::string_view path;
   Category category;
   bool changes;  // needs the admin scope where v2 is not open
-  // On gRPC's thread; must not block. Checks access itself, since only it knows which model the message names.
-  void (*handle)(const Method& self, CallContext& shared, const Metadata& metadata, grpc::ByteBuffer& message, Respond respond);
+  // On an io thread; must not block. Checks access itself, since only it knows which model the message names.
+  void (*handle)(const Method& self, const CallContext& shared, Metadata metadata, std::string_view message, Answering answer);
 };
 
 const Method* FindMethod(std::string_view path);  // nullptr when unknown

@@ -62,7 +62,8 @@ class GrpcServerTest : public testing::Test {
     models.AddModel("m");
     models.AddModel("other");
     models.AddModel("tokens", true);
-    server = std::make_unique<GrpcServer>(config, models, grpc_front::ServerIdentity{"triton", "1.2.3", {"sequence"}}, v2, Keys);
+    server = std::make_unique<GrpcServer>(threads, config, models, grpc_front::ServerIdentity{"triton", "1.2.3", {"sequence"}}, v2, Keys);
+    threads.Start();
     auto port = server->Start();
     ASSERT_TRUE(port) << port.error().message;
     grpc::ChannelArguments arguments;
@@ -79,7 +80,17 @@ class GrpcServerTest : public testing::Test {
     return stub->ModelInfer(&context, request, response ? response : &unused);
   }
 
+  // What is under way goes on until the threads have ended.
+  ~GrpcServerTest() override {
+    stub.reset();
+    channel.reset();
+    if (server) server->Drain(SteadyTime{});
+    threads.Stop();
+    threads.Join();
+  }
+
   FakeModels models;
+  net::IoThreads threads{2};
   std::unique_ptr<GrpcServer> server;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<GRPCInferenceService::Stub> stub;
@@ -232,10 +243,12 @@ TEST_F(GrpcServerTest, PortInUseIsNamed) {
   Begin();
   GrpcConfig config = Loopback();
   config.port = bound;
-  GrpcServer second(config, models, {}, V2Auth::kOpen, Keys);
+  GrpcServer second(threads, config, models, {}, V2Auth::kOpen, Keys);
   auto port = second.Start();
   ASSERT_FALSE(port);
-  EXPECT_EQ(port.error().message, fmt::format("failed to start the gRPC service at 127.0.0.1:{}: Address already in use", bound));
+  EXPECT_EQ(
+      port.error().message,
+      fmt::format("failed to start the gRPC service: 127.0.0.1:{} is in use by another process; stop it or choose another port", bound));
 }
 
 TEST_F(GrpcServerTest, InferModeLetsAnonymousInferAndKeepsLoadForAdmins) {
@@ -452,7 +465,7 @@ TEST_F(GrpcServerTest, DrainWaitsForTheCallUnderWay) {
   grpc::Status status;
   std::thread client([&] { status = Infer(RequestOf("m", {1})); });
   FakeModels::Submitted one = submitted.get_future().get();
-  std::thread drain([&] { server->Drain(std::chrono::seconds(30)); });
+  std::thread drain([&] { server->Drain(std::chrono::steady_clock::now() + std::chrono::seconds(30)); });
   one.receiver->Push(FakeModels::Echo(one.request));
   drain.join();
   client.join();
@@ -472,7 +485,7 @@ TEST_F(GrpcServerTest, StopCancelsWhatIsUnderWay) {
   grpc::ClientContext context;
   inference::ServerLiveResponse live;
   EXPECT_TRUE(stub->ServerLive(&context, {}, &live).ok());
-  server->Stop();
+  server->Drain(SteadyTime{});
   client.join();
 }
 

@@ -1,7 +1,6 @@
 #include "grpc/stream_call.h"
 
 #include "grpc/infer_response.h"
-#include "grpc/status.h"
 
 namespace nereid::grpc_front {
 
@@ -21,7 +20,7 @@ class StreamCall::Slot final : public InferReceiver, public std::enable_shared_f
   bool ordered() const { return ordered_; }
 
   // The messages of `response`: none for a bare final mark that nobody asked for.
-  std::optional<grpc::ByteBuffer> Render(InferResponse&& response) const {
+  std::optional<Message> Render(InferResponse&& response) const {
     StreamMark mark{response.final};
     if (response.error) return RenderStreamError(*response.error, client_id_, model_->name, mark);
     if (response.empty)
@@ -36,7 +35,7 @@ class StreamCall::Slot final : public InferReceiver, public std::enable_shared_f
   }
 
   // Guarded by the call's mutex.
-  std::vector<grpc::ByteBuffer> held;
+  std::vector<Message> held;
   bool done = false;
 
  private:
@@ -47,63 +46,57 @@ class StreamCall::Slot final : public InferReceiver, public std::enable_shared_f
   const bool ordered_;
 };
 
-void StreamCall::Begin(std::shared_ptr<GenericExchange> exchange, CallContext& shared) {
-  auto call = std::make_shared<StreamCall>(exchange, shared);
-  exchange->ended.Arm<&StreamCall::Ended>(call);  // the queue's only thread is here, so it cannot have run yet
-  const Metadata& metadata = exchange->context.client_metadata();
-  auto real_errors = metadata.find("triton_grpc_error");
-  call->real_errors_ = real_errors != metadata.end() && real_errors->second == "true";
-  std::lock_guard lock(call->mutex_);
-  call->ReadNext();
+StreamCall::StreamCall(std::shared_ptr<const CallContext> shared, const Incoming& incoming)
+    : Call(std::move(shared), incoming), real_errors_(incoming.stream.Header("triton_grpc_error") == "true") {
+  MayCompress();
 }
 
-void StreamCall::ReadNext() {
-  if (reading_ || half_closed_ || finished_ || end_with_ || open_requests_ >= kRequestsMax) return;
-  reading_ = true;
-  exchange_->stream.Read(&incoming_, exchange_->read.Arm<&StreamCall::HasMessage>(shared_from_this()));
+bool StreamCall::TakesMessage() {
+  std::lock_guard lock(mutex_);
+  return open_requests_ < kRequestsMax && !ended_;
 }
 
-void StreamCall::HasMessage(bool ok) {
+void StreamCall::OnMessage(Bytes message) {
   {
     std::lock_guard lock(mutex_);
-    reading_ = false;
-    half_closed_ = half_closed_ || !ok;
-    if (ok && !end_with_) ++open_requests_;
-    else ok = false;
+    ++open_requests_;
   }
   std::string client_id;
   // Without the lock: a model may answer before Submit returns.
-  Result<Nothing> submitted = ok ? Submit(client_id) : Nothing{};
+  auto submitted = Submit(message, client_id);
+  if (submitted) return;
   std::lock_guard lock(mutex_);
-  if (!submitted) {
-    --open_requests_;
-    Fail(submitted.error(), client_id);
-  }
-  ReadNext();
-  WriteNext();
+  --open_requests_;
+  Fail(submitted.error(), client_id);
 }
 
-Result<Nothing> StreamCall::Submit(std::string& client_id) {
+void StreamCall::OnHalfClose() {
+  std::lock_guard lock(mutex_);
+  half_closed_ = true;
+  EndWhenDone();
+}
+
+Result<Nothing> StreamCall::Submit(const Bytes& message, std::string& client_id) {
   SteadyTime arrival = SystemClock().Steady();
-  const Metadata& metadata = exchange_->context.client_metadata();
   RequestReader reader;
-  TRY_DO(reader.Open(incoming_));
+  TRY_DO(reader.Open(message));
   client_id = reader.client_id();
-  if (!shared_.access.Free(Category::kInference, false))
-    TRY_DO(shared_.access.Check(Category::kInference, false, reader.model_name(), metadata));
+  if (!shared().access.Free(Category::kInference, false))
+    TRY_DO(shared().access.Check(Category::kInference, false, reader.model_name(), metadata()));
   TRY(ModelRef ref, reader.Model());
-  TRY(auto model, shared_.models.Find(ref));
+  TRY(auto model, shared().models.Find(ref));
   TRY(ParsedRequest parsed, reader.Take());
-  shared_.forward.Apply(metadata, parsed.request.parameters);
+  shared().forward.Apply(metadata(), parsed.request.parameters);
   parsed.request.arrival = arrival;
-  parsed.request.deadline = FromGrpc(exchange_->context.deadline());
-  parsed.request.cancellation = cancellation_;
-  auto slot = std::make_shared<Slot>(shared_from_this(), std::move(model), client_id, std::move(parsed.answer));
+  parsed.request.deadline = deadline();
+  parsed.request.cancellation = cancellation();
+  parsed.request.home = thread();
+  auto slot = std::make_shared<Slot>(Self(), std::move(model), client_id, std::move(parsed.answer));
   if (slot->ordered()) {
     std::lock_guard lock(mutex_);
     ordered_.push_back(slot);
   }
-  shared_.models.Submit(std::move(parsed.request), std::move(slot));
+  shared().models.Submit(std::move(parsed.request), std::move(slot));
   return Nothing{};
 }
 
@@ -111,29 +104,32 @@ Pushed StreamCall::Push(const std::shared_ptr<Slot>& slot, InferResponse&& respo
   bool final = response.final;
   {
     std::lock_guard lock(mutex_);
-    if (!final && (broken_ || finished_ || end_with_)) return Pushed::kGone;
+    if (!final && ended_) return Pushed::kGone;
     if (!final && outgoing_bytes_ > kQueuedBytesMax) return Pushed::kFull;
   }
   std::optional<Status> failure = real_errors_ ? response.error : std::nullopt;
-  std::optional<grpc::ByteBuffer> message = slot->Render(std::move(response));
-  std::lock_guard lock(mutex_);
-  if (failure) Fail(*failure, {});
-  else if (message && slot->ordered()) slot->held.push_back(*message);
-  else if (message) Queue(*message);
-  if (final) {
-    slot->done = true;
-    --open_requests_;
+  std::optional<Message> message = slot->Render(std::move(response));
+  bool read_on = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (failure) Fail(*failure, {});
+    else if (message && slot->ordered()) slot->held.push_back(*std::move(message));
+    else if (message) Queue(*std::move(message));
+    if (final) {
+      slot->done = true;
+      read_on = open_requests_-- == kRequestsMax;
+    }
+    Release();
+    EndWhenDone();
   }
-  Release();
-  ReadNext();
-  WriteNext();
+  if (read_on) ReadOn();
   return Pushed::kTaken;
 }
 
 void StreamCall::OnRoom(std::function<void()> wake) {
   {
     std::lock_guard lock(mutex_);
-    if (outgoing_bytes_ > kQueuedBytesMax && !broken_ && !finished_ && !end_with_) {
+    if (outgoing_bytes_ > kQueuedBytesMax && !ended_) {
       waiting_for_room_.push_back(std::move(wake));
       return;
     }
@@ -142,86 +138,60 @@ void StreamCall::OnRoom(std::function<void()> wake) {
 }
 
 void StreamCall::Fail(const Status& status, const std::string& client_id) {
-  if (end_with_ || finished_) return;
+  if (ended_) return;
   if (real_errors_) {
-    end_with_ = status;
+    ended_ = true;
+    Finish(status);
+    CancelSoon();  // the other requests: nobody listens any more
     return;
   }
   // It takes its place behind the requests that came before.
-  auto slot = std::make_shared<Slot>(shared_from_this(), nullptr, client_id, AnswerOptions{});
+  auto slot = std::make_shared<Slot>(Self(), nullptr, client_id, AnswerOptions{});
   slot->held.push_back(RenderStreamError(status, client_id, {}, std::nullopt));
   slot->done = true;
   ordered_.push_back(std::move(slot));
   Release();
+  EndWhenDone();
 }
 
-void StreamCall::Queue(const grpc::ByteBuffer& message) {
-  if (broken_ || finished_ || end_with_) return;
-  outgoing_bytes_ += message.Length();
-  outgoing_.push_back(message);
+void StreamCall::Queue(Message message) {
+  if (ended_) return;
+  outgoing_bytes_ += Send(std::move(message));
 }
 
 void StreamCall::Release() {
   while (!ordered_.empty()) {
     Slot& first = *ordered_.front();
-    for (const grpc::ByteBuffer& message : first.held) Queue(message);
+    for (Message& message : first.held) Queue(std::move(message));
     first.held.clear();
     if (!first.done) return;
     ordered_.pop_front();
   }
 }
 
-void StreamCall::WriteNext() {
-  if (writing_ || finished_) return;
-  bool nothing_left = outgoing_.empty() && half_closed_ && open_requests_ == 0;
-  if (!outgoing_.empty() && !broken_ && !end_with_) {
-    writing_ = true;
-    exchange_->stream.Write(outgoing_.front(), exchange_->written.Arm<&StreamCall::Written>(shared_from_this()));
-  } else if (end_with_ || nothing_left || (broken_ && open_requests_ == 0)) {
-    finished_ = true;
-    grpc::Status status = end_with_ ? ToGrpc(*end_with_)
-                          : broken_ ? grpc::Status(grpc::StatusCode::CANCELLED, "the client went away")
-                                    : grpc::Status::OK;
-    exchange_->stream.Finish(status, exchange_->written.Arm<&StreamCall::Written>(shared_from_this()));
-    shared_.open.End();
-  }
+void StreamCall::EndWhenDone() {
+  if (ended_ || !half_closed_ || open_requests_ > 0) return;
+  ended_ = true;
+  Finish();
 }
 
-void StreamCall::Written(bool ok) {
+void StreamCall::OnSent(std::size_t bytes) {
   std::vector<std::function<void()>> wake;
-  bool cancel = false;
   {
     std::lock_guard lock(mutex_);
-    writing_ = false;
-    if (finished_) {
-      cancel = end_with_.has_value();
-    } else {
-      outgoing_bytes_ -= outgoing_.front().Length();
-      outgoing_.pop_front();
-      if (!ok) {
-        broken_ = cancel = true;
-        outgoing_.clear();
-        outgoing_bytes_ = 0;
-      }
-      WriteNext();
-    }
+    outgoing_bytes_ -= std::min(bytes, outgoing_bytes_);
     if (outgoing_bytes_ <= kQueuedBytesMax / 2) wake.swap(waiting_for_room_);
   }
-  if (cancel) cancellation_.Cancel();
   for (auto& callback : wake) callback();
 }
 
-void StreamCall::Ended(bool) {
-  if (!exchange_->context.IsCancelled()) return;
+void StreamCall::OnGone() {
   std::vector<std::function<void()>> wake;
   {
     std::lock_guard lock(mutex_);
-    broken_ = true;
-    half_closed_ = true;
+    ended_ = true;
     wake.swap(waiting_for_room_);
-    WriteNext();
   }
-  cancellation_.Cancel();
   for (auto& callback : wake) callback();
 }
 

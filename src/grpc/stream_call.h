@@ -1,59 +1,53 @@
 // ModelStreamInfer: requests of any models on one stream, and their responses as they come.
 //
-// Responses of models that are not decoupled leave in the order of their requests; those of decoupled ones at once. One read and one
-// write are under way at a time. Reading stops at kRequestsMax open requests, and a model is told to wait beyond kQueuedBytesMax.
+// Responses of models that are not decoupled leave in the order of their requests; those of decoupled ones at once. Reading stops at
+// kRequestsMax open requests, and a model is told to wait beyond kQueuedBytesMax.
 #pragma once
 
 #include <deque>
 
-#include "grpc/generic_call.h"
+#include "grpc/call.h"
 #include "grpc/infer_request.h"
 
 namespace nereid::grpc_front {
 
-class StreamCall final : public std::enable_shared_from_this<StreamCall> {
+class StreamCall final : public Call {
  public:
   static constexpr std::size_t kRequestsMax = 256;
   static constexpr std::size_t kQueuedBytesMax = 1 << 20;
 
-  StreamCall(std::shared_ptr<GenericExchange> exchange, CallContext& shared) : exchange_(std::move(exchange)), shared_(shared) {}
-  // On gRPC's thread, after the call was accepted.
-  static void Begin(std::shared_ptr<GenericExchange> exchange, CallContext& shared);
+  StreamCall(std::shared_ptr<const CallContext> shared, const Incoming& incoming);
 
  private:
   class Slot;
   friend class Slot;
 
-  void Ended(bool);
-  void HasMessage(bool ok);
-  void Written(bool ok);
+  void OnMessage(Bytes message) override;
+  bool TakesMessage() override;
+  void OnHalfClose() override;
+  void OnGone() override;
+  void OnSent(std::size_t bytes) override;
 
-  Result<Nothing> Submit(std::string& client_id);
+  Result<Nothing> Submit(const Bytes& message, std::string& client_id);
   Pushed Push(const std::shared_ptr<Slot>& slot, InferResponse&& response);
   void OnRoom(std::function<void()> wake);
+  std::shared_ptr<StreamCall> Self() { return std::static_pointer_cast<StreamCall>(shared_from_this()); }
 
   // All below: mutex_ held.
   void Fail(const Status& status, const std::string& client_id);
-  void Queue(const grpc::ByteBuffer& message);
+  void Queue(Message message);
   void Release();  // what waits behind nothing any more
-  void ReadNext();
-  void WriteNext();
+  void EndWhenDone();
 
-  std::shared_ptr<GenericExchange> exchange_;
-  CallContext& shared_;
-  Cancellation cancellation_;  // of all requests
-  bool real_errors_ = false;   // set at the beginning: triton_grpc_error
-  grpc::ByteBuffer incoming_;  // gRPC's thread only
+  const bool real_errors_;  // triton_grpc_error: the first error ends the stream
 
   std::mutex mutex_;
   // Guarded by mutex_.
   std::deque<std::shared_ptr<Slot>> ordered_;  // open requests of models that are not decoupled, oldest first
-  std::deque<grpc::ByteBuffer> outgoing_;
-  std::size_t outgoing_bytes_ = 0;
+  std::size_t outgoing_bytes_ = 0;             // sent and not out yet
   std::size_t open_requests_ = 0;
   std::vector<std::function<void()>> waiting_for_room_;
-  bool reading_ = false, writing_ = false, half_closed_ = false, broken_ = false, finished_ = false;
-  std::optional<Status> end_with_;
+  bool half_closed_ = false, ended_ = false;  // ended_: nobody listens any more
 };
 
 }  // namespace nereid::grpc_front

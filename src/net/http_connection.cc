@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <charconv>
+#include <ctime>
 
 #include <fmt/format.h>
 
@@ -49,8 +50,20 @@ void AppendNumber(std::string& out, std::uint64_t value) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(ConnectionHost& host, PolledSocket socket, std::string peer)
-    : host_(host), stream_(std::move(socket)), peer_(std::move(peer)), in_(kReadBytes) {
+std::shared_ptr<Connection> HttpLane::Connect(PolledSocket socket, std::string peer_address) {
+  return std::make_shared<HttpConnection>(*this, std::move(socket), std::move(peer_address));
+}
+
+void HttpLane::Tick() {
+  std::time_t now = std::time(nullptr);
+  std::tm tm{};
+  ::gmtime_r(&now, &tm);
+  char text[64];
+  date.assign(text, std::strftime(text, sizeof text, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm));
+}
+
+HttpConnection::HttpConnection(HttpLane& lane, PolledSocket socket, std::string peer)
+    : lane_(lane), host_(*lane.host), stream_(std::move(socket)), peer_(std::move(peer)), in_(kReadBytes) {
   stream_.socket().OnHangUp([this] { LookForEnd(); });
 }
 
@@ -62,7 +75,7 @@ void HttpConnection::SetDeadline(Phase phase, Millis timeout) {
 Task<Nothing> HttpConnection::Run() {
   if (host_.tls) {
     SetDeadline(Phase::kHead, host_.options.head_timeout);
-    CO_TRY_DO(co_await stream_.Accept(host_.tls));
+    CO_TRY_DO(co_await stream_.Accept(host_.tls.get()));
   }
   SetDeadline(Phase::kHead, host_.options.head_timeout);  // a fresh connection has to say something soon
   for (;;) {
@@ -306,7 +319,7 @@ void HttpConnection::RenderHead(const ResponseHead& head, std::optional<std::uin
   out_ += ' ';
   out_ += ReasonPhrase(head.status);
   out_ += "\r\n";
-  out_ += host_.date;
+  out_ += lane_.date;
   if (!head.content_type.empty()) {
     out_ += "Content-Type: ";
     out_ += head.content_type;
@@ -442,7 +455,7 @@ void HttpConnection::LookForEnd() {
   ssize_t got = ::recv(stream_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;  // a pipelined request: its answer will find out
   Lose();
-  signal_.emit(asio::cancellation_type::terminal);
+  signal().emit(asio::cancellation_type::terminal);
 }
 
 void HttpConnection::Lose() {
@@ -472,7 +485,7 @@ void HttpConnection::StopReading() {
 
 void HttpConnection::Cut() {
   Lose();
-  signal_.emit(asio::cancellation_type::terminal);
+  signal().emit(asio::cancellation_type::terminal);
   stream_.socket().CancelWaits();
 }
 

@@ -1,8 +1,7 @@
 // One server connection: reads heads, runs the handler, writes answers, for ever or until somebody has enough.
 #pragma once
 
-#include <atomic>
-#include <list>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,35 +13,34 @@
 
 namespace nereid::net {
 
-class HttpConnection;
-
-// What the connections of one io thread share. Only that thread touches it.
-struct ConnectionHost {
-  const HttpServerOptions& options;
-  const Handler& handler;
-  SSL_CTX* tls = nullptr;
+// What the connections of a server share.
+struct HttpHost {
+  HttpServerOptions options;
+  Handler handler;
+  SslContext tls;
   std::shared_ptr<ByteBudget> budget;
-  Executor executor;
-  std::list<std::shared_ptr<HttpConnection>> connections;
-  std::atomic<int>& count;  // over all threads
-  bool draining = false;
+};
+
+// And those of one io thread of it.
+struct HttpLane final : Lane {
+  HttpLane(std::shared_ptr<const HttpHost> all, Executor home) : host(std::move(all)), executor(home) { Tick(); }
+  std::shared_ptr<Connection> Connect(PolledSocket socket, std::string peer_address) override;
+  void Tick() override;
+
+  const std::shared_ptr<const HttpHost> host;
+  const Executor executor;
   std::string date;  // "Date: ...\r\n" of this second
 };
 
-class HttpConnection final : public Exchange {
+class HttpConnection final : public Exchange, public Connection {
  public:
-  HttpConnection(ConnectionHost& host, PolledSocket socket, std::string peer);
+  HttpConnection(HttpLane& lane, PolledSocket socket, std::string peer);
 
-  // The connection's whole life. Its host outlives it.
-  Task<Nothing> Run();
-  asio::cancellation_signal& signal() { return signal_; }
-
-  // Called a few times a second: ends waits that took too long, looks for clients that left during long handlers.
-  void Tick(SteadyTime now);
-  // No further request is read; an idle connection ends.
-  void StopReading();
-  // Ends it now.
-  void Cut();
+  Task<Nothing> Run() override;
+  // Ends waits that took too long, looks for clients that left during long handlers.
+  void Tick(SteadyTime now) override;
+  void StopReading() override;
+  void Cut() override;
 
   Method method() const override { return head_.method; }
   std::string_view method_text() const override { return head_.method_text; }
@@ -53,7 +51,7 @@ class HttpConnection final : public Exchange {
   std::optional<std::uint64_t> content_length() const override { return head_.content_length; }
   SteadyTime arrival() const override { return arrival_; }
   std::string peer_address() const override { return peer_; }
-  Executor executor() const override { return host_.executor; }
+  Executor executor() const override { return lane_.executor; }
   const Cancellation& cancellation() const override { return cancellation_; }
 
   using Exchange::ReadBody;
@@ -87,10 +85,10 @@ class HttpConnection final : public Exchange {
   std::string_view buffered() const { return {in_.data() + begin_, end_ - begin_}; }
   bool body_pending() const;
 
-  ConnectionHost& host_;
+  HttpLane& lane_;
+  const HttpHost& host_;
   Stream stream_;
   const std::string peer_;
-  asio::cancellation_signal signal_;
 
   std::vector<char> in_;  // [begin_, end_) was received and not used yet; the head's views point into it
   std::size_t begin_ = 0, end_ = 0, scanned_ = 0, head_bytes_ = 0;

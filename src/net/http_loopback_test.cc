@@ -87,7 +87,7 @@ TEST_F(Loopback, ACutStreamIsAnErrorAndNoEnd) {
 
 TEST_F(Loopback, ASecondServerOnThePortFails) {
   HttpServerOptions options;
-  options.port = origin_.port;
+  options.listen.port = origin_.port;
   HttpServer second(threads_, options, Echo);
   auto started = second.Start();
   ASSERT_FALSE(started);

@@ -30,6 +30,24 @@ Result<SslContext> ServerTls(const std::string& certificate_file, const std::str
   return context;
 }
 
+Result<Nothing> AskForCertificate(SSL_CTX* context, const std::string& roots_file) {
+  if (::SSL_CTX_load_verify_file(context, roots_file.c_str()) != 1)
+    return Error(Code::kInvalidArgument, fmt::format("cannot use the roots file '{}': {}", roots_file, TlsErrorText()), "tls_config");
+  ::SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  return Nothing{};
+}
+
+void OfferHttp2(SSL_CTX* context) {
+  ::SSL_CTX_set_alpn_select_cb(
+      context,
+      [](SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size, void*) {
+        static constexpr unsigned char kOurs[] = {2, 'h', '2'};
+        int found = ::SSL_select_next_proto(const_cast<unsigned char**>(out), out_size, kOurs, sizeof kOurs, in, in_size);
+        return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+      },
+      nullptr);
+}
+
 Result<SslContext> ClientTls(const std::string& ca_file) {
   SslContext context(::SSL_CTX_new(::TLS_client_method()));
   ::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);

@@ -24,6 +24,10 @@ using SslContext = std::unique_ptr<SSL_CTX, SslFree>;
 
 // For a listener. Errors name the file.
 Result<SslContext> ServerTls(const std::string& certificate_file, const std::string& key_file);
+// A client must show a certificate that one of the authorities in the file has signed.
+Result<Nothing> AskForCertificate(SSL_CTX* context, const std::string& roots_file);
+// HTTP/2 is taken of the protocols that a client offers (ALPN); one that offers others only is refused.
+void OfferHttp2(SSL_CTX* context);
 // For outbound connections: verifies against `ca_file`, or the system's roots when that is empty.
 Result<SslContext> ClientTls(const std::string& ca_file);
 // OpenSSL's newest error on this thread, as text.

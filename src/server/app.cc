@@ -52,16 +52,13 @@ V2Auth SettledV2Auth(const Config& config) {
 net::HttpServerOptions HttpOptions(const Config& config, std::uint64_t memory_bytes) {
   const HttpConfig& http = config.server.http;
   net::HttpServerOptions options;
-  options.address = http.address;
-  options.port = http.port;
-  options.reuse_port = http.reuse_port;
+  options.listen = {http.address, http.port, http.reuse_port, 0, http.connections_max};
   options.head = {static_cast<std::size_t>(http.head_bytes_max), static_cast<std::size_t>(http.header_count_max)};
   options.buffered_bytes_max = http.buffered_bytes_max > 0 ? http.buffered_bytes_max : memory_bytes / 4;
   options.head_timeout = Millis(http.head_timeout_ms);
   options.body_timeout = Millis(http.body_timeout_ms);
   options.idle_timeout = Millis(http.idle_timeout_ms);
   options.write_timeout = Millis(http.write_timeout_ms);
-  options.connections_max = http.connections_max;
   options.certificate_file = config.server.tls.certificate_file;
   options.key_file = config.server.tls.key_file;
   return options;
@@ -211,7 +208,7 @@ Result<std::string> App::StartHttp(V2Auth v2) {
 Result<std::string> App::StartGrpc(V2Auth v2) {
   grpc_front::ServerIdentity identity{config_.server.id, NEREID_VERSION, kserve::Extensions()};
   grpc_ = std::make_unique<GrpcServer>(
-      config_.server.grpc, models_, std::move(identity), v2,
+      threads_, config_.server.grpc, models_, std::move(identity), v2,
       [this](std::optional<std::string_view> authorization) { return accounts_->Authenticate(authorization); });
   TRY(int port, grpc_->Start());
   return fmt::format("{}:{}", config_.server.grpc.address, port);
@@ -219,12 +216,9 @@ Result<std::string> App::StartGrpc(V2Auth v2) {
 
 Result<std::string> App::StartMetrics() {
   net::HttpServerOptions options;
-  options.address = config_.server.metrics.address.empty() ? config_.server.http.address : config_.server.metrics.address;
-  options.port = config_.server.metrics.port;
-  options.threads_max = 1;
-  options.connections_max = 64;
+  std::string address = config_.server.metrics.address.empty() ? config_.server.http.address : config_.server.metrics.address;
+  options.listen = {address, config_.server.metrics.port, false, 1, 64};
   options.buffered_bytes_max = 1 << 20;
-  std::string address = options.address;
   metrics_http_ =
       std::make_unique<net::HttpServer>(threads_, std::move(options), http::MetricsHandler([this] { return metrics_.Render(); }));
   TRY(int port, metrics_http_->Start());
@@ -237,7 +231,7 @@ void App::Stop() {
   ExitLimit limit(deadline + 2 * kSettling);
   models_.BeginShutdown();  // readiness fails first, so that load balancers look elsewhere
   if (http_ && !http_->Drain(deadline)) LOG_ERROR("Exit timeout expired. Exiting immediately.");
-  if (grpc_) grpc_->Drain(std::max<Nanos>(Nanos(0), deadline - std::chrono::steady_clock::now()));
+  if (grpc_) grpc_->Drain(deadline);
   if (metrics_http_) metrics_http_->Drain(deadline);
   models_.Stop();
   client_.Stop();
@@ -245,7 +239,6 @@ void App::Stop() {
   while (net::RunningTasks() > 0 && std::chrono::steady_clock::now() < deadline + kSettling) std::this_thread::yield();
   threads_.Stop();
   threads_.Join();
-  grpc_.reset();
 }
 
 }  // namespace

@@ -218,7 +218,7 @@ int Main(int argc, char** argv) {
   Log log;
   Mock mock(settings, log);
   net::HttpServerOptions options;
-  options.port = port;
+  options.listen.port = port;
   net::HttpServer server(io, options, [&mock](net::Exchange& exchange) { return mock.Serve(exchange); });
   io.Start();
   auto started = server.Start();

@@ -7,7 +7,7 @@ build=(
   clang-19 lld-19 libclang-rt-19-dev clang-format-19 clang-tidy-19 cmake ninja-build ccache pkg-config
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libsimdjson-dev
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc prometheus-cpp-dev
-  libspdlog-dev libfmt-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libssl-dev zlib1g-dev
+  libspdlog-dev libfmt-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libssl-dev zlib1g-dev libnghttp2-dev
   libgtest-dev libgmock-dev python3 libpython3-dev python3-venv python3-pip curl ca-certificates git openssl procps
 )
 bench=(nginx-light haproxy wrk)

@@ -1,0 +1,147 @@
+#include "grpc/framing.h"
+
+#include <charconv>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace nereid::grpc_front {
+namespace {
+
+// A declared length alone does not take memory; little is copied on the way to a long message.
+constexpr std::size_t kFirstBytes = 256 << 10;
+constexpr std::size_t kGrowth = 8;
+
+// What does not fit is RESOURCE_EXHAUSTED, whatever bound it met.
+Result<Nothing> Fits(Result<Nothing> reserved) {
+  if (!reserved) return Error(Code::kTooLarge, std::move(reserved).error().message, "message_too_large");
+  return reserved;
+}
+
+}  // namespace
+
+std::size_t Message::size() const {
+  std::size_t sum = 0;
+  for (const net::Piece& piece : pieces) sum += piece.bytes.size();
+  return sum;
+}
+
+void WritePrefix(char* to, bool compressed, std::size_t length) {
+  to[0] = compressed ? 1 : 0;
+  for (int i = 1; i <= 4; ++i) to[i] = static_cast<char>(length >> (32 - 8 * i));
+}
+
+Message WholeMessage(std::string text) {
+  WritePrefix(text.data(), false, text.size() - kPrefixBytes);
+  Message message;
+  message.pieces.push_back(net::Piece::Own(std::move(text)));
+  return message;
+}
+
+Message Compressed(Message message, net::Encoding encoding) {
+  std::vector<std::string_view> content;
+  std::size_t skip = kPrefixBytes, size = 0;
+  for (const net::Piece& piece : message.pieces) {
+    content.push_back(piece.bytes.substr(skip));
+    size += content.back().size();
+    skip = 0;
+  }
+  std::string packed = net::Deflate(encoding, content);
+  if (packed.size() >= size) return message;
+  std::string prefix(kPrefixBytes, '\0');
+  WritePrefix(prefix.data(), true, packed.size());
+  message.pieces.clear();
+  message.pieces.push_back(net::Piece::Own(std::move(prefix)));
+  message.pieces.push_back(net::Piece::Own(std::move(packed)));
+  return message;
+}
+
+Result<Nothing> MessageReader::Take(std::string_view bytes, std::deque<Bytes>& whole) {
+  while (!bytes.empty()) {
+    if (!body_) {
+      std::size_t part = std::min(kPrefixBytes - prefix_bytes_, bytes.size());
+      std::memcpy(prefix_ + prefix_bytes_, bytes.data(), part);
+      prefix_bytes_ += part;
+      bytes.remove_prefix(part);
+      if (prefix_bytes_ < kPrefixBytes) break;
+      TRY_DO(Begin());
+    }
+    TRY_DO(Add(bytes));
+    if (body_->size() < length_) break;
+    TRY(Bytes message, Finish());
+    whole.push_back(std::move(message));
+  }
+  return Nothing{};
+}
+
+Result<Nothing> MessageReader::Begin() {
+  length_ = 0;
+  for (int i = 1; i <= 4; ++i) length_ = length_ << 8 | prefix_[i];
+  if (prefix_[0] > 1 || (prefix_[0] == 1 && encoding_ == net::Encoding::kIdentity))
+    return Error(Code::kInternal, "a message says that it is compressed, the call does not say how", "bad_frame");
+  if (length_ > kMessageBytesMax)
+    return Error(Code::kTooLarge, fmt::format("a message of {} bytes is longer than gRPC's limit of {}", length_, kMessageBytesMax),
+                 "message_too_large");
+  body_.emplace(budget_, kMessageBytesMax, prefix_[0] ? 0 : length_);
+  return Fits(body_->Reserve(std::min(length_, kFirstBytes)));
+}
+
+Result<Nothing> MessageReader::Add(std::string_view& bytes) {
+  std::string_view part = bytes.substr(0, length_ - body_->size());
+  if (part.size() > body_->room_bytes())
+    TRY_DO(Fits(body_->Reserve(std::min(length_, std::max(body_->size() + part.size(), body_->size() * kGrowth)))));
+  std::memcpy(body_->room(), part.data(), part.size());
+  body_->Commit(part.size());
+  bytes.remove_prefix(part.size());
+  return Nothing{};
+}
+
+Result<Bytes> MessageReader::Finish() {
+  net::BodyBuffer body = *std::move(body_);
+  body_.reset();
+  prefix_bytes_ = 0;
+  if (prefix_[0] == 1) {
+    net::BodyBuffer plain(budget_, kMessageBytesMax);
+    TRY_DO(net::Inflate(encoding_, body.view(), plain));
+    net::Body whole = plain.Finish();
+    return Bytes(whole.owner, whole.data, whole.size);
+  }
+  net::Body whole = body.Finish();
+  return Bytes(whole.owner, whole.data, whole.size);
+}
+
+std::optional<Nanos> ParseTimeout(std::string_view text) {
+  constexpr std::size_t kDigitsMax = 8;
+  if (text.size() < 2 || text.size() > kDigitsMax + 1) return std::nullopt;
+  std::int64_t count = 0;
+  const char* unit = text.data() + text.size() - 1;
+  auto [end, error] = std::from_chars(text.data(), unit, count);
+  if (error != std::errc{} || end != unit || count < 0) return std::nullopt;
+  switch (*unit) {
+    case 'H': return std::chrono::hours(count);
+    case 'M': return std::chrono::minutes(count);
+    case 'S': return std::chrono::seconds(count);
+    case 'm': return Millis(count);
+    case 'u': return Micros(count);
+    case 'n': return Nanos(count);
+    default: return std::nullopt;
+  }
+}
+
+std::optional<net::Encoding> ParseEncoding(std::string_view name) {
+  if (name.empty() || name == "identity") return net::Encoding::kIdentity;
+  if (name == "gzip") return net::Encoding::kGzip;
+  if (name == "deflate") return net::Encoding::kDeflate;
+  return std::nullopt;
+}
+
+std::string PercentEncode(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if (c >= ' ' && c <= '~' && c != '%') out += c;
+    else fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+}  // namespace nereid::grpc_front

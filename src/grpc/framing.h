@@ -1,0 +1,62 @@
+// gRPC's own bytes on an HTTP/2 stream: the prefix of messages, timeouts, status texts. Pure.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/tensor.h"
+#include "base/clock.h"
+#include "net/body.h"
+#include "net/http2_server.h"
+
+namespace nereid::grpc_front {
+
+// Whether a message is compressed, and its length.
+inline constexpr std::size_t kPrefixBytes = 5;
+inline constexpr std::size_t kMessageBytesMax = std::numeric_limits<std::int32_t>::max();
+
+// A message on its way out, its prefix first.
+struct Message {
+  std::vector<net::Piece> pieces;
+
+  std::size_t size() const;
+};
+void WritePrefix(char* to, bool compressed, std::size_t length);
+// `text` begins with room for the prefix.
+Message WholeMessage(std::string text);
+// The message with its content compressed, or as it is when that makes it no shorter.
+Message Compressed(Message message, net::Encoding encoding);
+
+// Puts messages together again, whatever pieces they come in.
+class MessageReader {
+ public:
+  // `encoding`: of messages that say they are compressed. `budget` bounds what all readers and their messages hold.
+  MessageReader(std::shared_ptr<net::ByteBudget> budget, net::Encoding encoding) : budget_(std::move(budget)), encoding_(encoding) {}
+
+  // Appends what is whole. A message's end lies at a multiple of 64 bytes in memory, and with it mostly the tensor that ends it.
+  // After an error the rest of the stream makes no sense.
+  Result<Nothing> Take(std::string_view bytes, std::deque<Bytes>& whole);
+
+ private:
+  Result<Nothing> Begin();
+  Result<Nothing> Add(std::string_view& bytes);
+  Result<Bytes> Finish();
+
+  const std::shared_ptr<net::ByteBudget> budget_;
+  const net::Encoding encoding_;
+  unsigned char prefix_[kPrefixBytes] = {};
+  std::size_t prefix_bytes_ = 0, length_ = 0;
+  std::optional<net::BodyBuffer> body_;  // once the prefix is whole
+};
+
+// Of grpc-timeout: "100m"; nothing for what is no timeout.
+std::optional<Nanos> ParseTimeout(std::string_view text);
+// Of grpc-encoding. Nothing: we do not know it.
+std::optional<net::Encoding> ParseEncoding(std::string_view name);
+// For grpc-message: what is not printable ASCII as %XX.
+std::string PercentEncode(std::string_view text);
+
+}  // namespace nereid::grpc_front

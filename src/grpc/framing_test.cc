@@ -1,0 +1,107 @@
+#include "grpc/framing.h"
+
+#include <gtest/gtest.h>
+
+namespace nereid::grpc_front {
+namespace {
+
+std::string Framed(const std::string& content, bool compressed = false) {
+  std::string prefix(kPrefixBytes, '\0');
+  WritePrefix(prefix.data(), compressed, content.size());
+  return prefix + content;
+}
+
+class MessageReaderTest : public testing::Test {
+ protected:
+  std::shared_ptr<net::ByteBudget> budget_ = std::make_shared<net::ByteBudget>(1 << 20);
+  std::deque<Bytes> whole_;
+};
+
+TEST_F(MessageReaderTest, AnySplitReadsTheSame) {
+  std::string long_one(3000, 'x');
+  std::string wire = Framed("one") + Framed("") + Framed(long_one);
+  for (std::size_t step : {1, 2, 5, 7, 100, 10'000}) {
+    MessageReader reader(budget_, net::Encoding::kIdentity);
+    whole_.clear();
+    for (std::size_t at = 0; at < wire.size(); at += step) ASSERT_TRUE(reader.Take(std::string_view(wire).substr(at, step), whole_));
+    ASSERT_EQ(whole_.size(), 3u) << step;
+    EXPECT_EQ(whole_[0].view(), "one");
+    EXPECT_EQ(whole_[1].view(), "");
+    EXPECT_EQ(whole_[2].view(), long_one);
+  }
+}
+
+TEST_F(MessageReaderTest, TheEndOfAMessageIsAligned) {
+  for (std::size_t size : {1, 63, 64, 65, 1000, 500'001}) {
+    MessageReader reader(budget_, net::Encoding::kIdentity);
+    whole_.clear();
+    ASSERT_TRUE(reader.Take(Framed(std::string(size, 'x')), whole_));
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(whole_.at(0).data() + size) % 64, 0u) << size;
+  }
+}
+
+TEST_F(MessageReaderTest, ALongMessageTakesMemoryOnlyAsItComes) {
+  MessageReader reader(budget_, net::Encoding::kIdentity);
+  std::string prefix(kPrefixBytes, '\0');
+  WritePrefix(prefix.data(), false, 100 << 20);
+  EXPECT_TRUE(reader.Take(prefix, whole_));
+  auto taken = reader.Take(std::string(2 << 20, 'x'), whole_);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::kTooLarge);
+}
+
+TEST_F(MessageReaderTest, MemoryGoesBackWithTheLastMessage) {
+  for (int i = 0; i < 10; ++i) {
+    MessageReader reader(budget_, net::Encoding::kIdentity);
+    whole_.clear();
+    ASSERT_TRUE(reader.Take(Framed(std::string(600'000, 'x')), whole_)) << i;
+  }
+}
+
+TEST_F(MessageReaderTest, RefusesWhatMakesNoSense) {
+  std::string beyond = Framed("");
+  beyond[1] = static_cast<char>(0x80);
+  EXPECT_EQ(MessageReader(budget_, net::Encoding::kIdentity).Take(beyond, whole_).error().code, Code::kTooLarge);
+  EXPECT_EQ(MessageReader(budget_, net::Encoding::kIdentity).Take(Framed("x", true), whole_).error().code, Code::kInternal);
+  EXPECT_EQ(MessageReader(budget_, net::Encoding::kGzip).Take(std::string("\2\0\0\0\1x", 6), whole_).error().code, Code::kInternal);
+  EXPECT_FALSE(MessageReader(budget_, net::Encoding::kGzip).Take(Framed("no gzip", true), whole_));
+}
+
+TEST_F(MessageReaderTest, ReadsCompressedMessagesAmongPlainOnes) {
+  std::string content(5000, 'c');
+  for (net::Encoding encoding : {net::Encoding::kGzip, net::Encoding::kDeflate}) {
+    Message message = Compressed(WholeMessage(std::string(kPrefixBytes, '\0') + content), encoding);
+    std::string wire;
+    for (const net::Piece& piece : message.pieces) wire += piece.bytes;
+    EXPECT_LT(wire.size(), 200u);
+    whole_.clear();
+    MessageReader reader(budget_, encoding);
+    ASSERT_TRUE(reader.Take(Framed("plain") + wire, whole_));
+    EXPECT_EQ(whole_.at(0).view(), "plain");
+    EXPECT_EQ(whole_.at(1).view(), content);
+  }
+}
+
+TEST(Compressed, LeavesAMessageThatGetsNoShorter) {
+  Message message = Compressed(WholeMessage(std::string(kPrefixBytes, '\0') + "abc"), net::Encoding::kGzip);
+  EXPECT_EQ(message.size(), kPrefixBytes + 3);
+  EXPECT_EQ(message.pieces.at(0).bytes.front(), '\0');
+}
+
+TEST(Timeout, HasUnits) {
+  EXPECT_EQ(ParseTimeout("2H"), std::chrono::hours(2));
+  EXPECT_EQ(ParseTimeout("3M"), std::chrono::minutes(3));
+  EXPECT_EQ(ParseTimeout("4S"), std::chrono::seconds(4));
+  EXPECT_EQ(ParseTimeout("99999999m"), Millis(99'999'999));
+  EXPECT_EQ(ParseTimeout("5u"), Micros(5));
+  EXPECT_EQ(ParseTimeout("0n"), Nanos(0));
+  for (std::string_view bad : {"", "S", "1", "-1S", "1x", "1.5S", "123456789S", " 1S", "1 S"}) EXPECT_FALSE(ParseTimeout(bad)) << bad;
+}
+
+TEST(PercentEncode, KeepsPrintableAscii) {
+  EXPECT_EQ(PercentEncode("a b~'\"/"), "a b~'\"/");
+  EXPECT_EQ(PercentEncode("100%\nä"), "100%25%0A%C3%A4");
+}
+
+}  // namespace
+}  // namespace nereid::grpc_front
