@@ -131,7 +131,7 @@ def main():
                 "-H", "Content-Type: application/octet-stream"]
 
     def grpc(server, model, elements, count):
-        return [f"{BUILD}/grpc_load", server.grpc, model, "--inputs", ",".join(MODELS[model][2]), "--elements", str(elements), "-c", str(count),
+        return [f"{BUILD}/grpc_load", server.grpc.rpartition(":")[2], model, "--inputs", ",".join(MODELS[model][2]), "--elements", str(elements), "-c", str(count),
                 "-d", str(options.seconds), *(["--batched"] if MODELS[model][4] else [])]
 
     def run(server, command):
@@ -154,7 +154,9 @@ def main():
             for workload, (model, elements) in WORKLOADS.items():
                 for name, server in servers.items():
                     runs[workload, count, protocol, name] = lambda s=server, c=command, m=model, e=elements, n=count: run(s, c(s, m, e, n))
-    runs = {key: one for key, one in runs.items() if options.only in f"{key[0]}, {key[2]}, c={key[1]}" or key[0] == "echo" and "1 MB" in options.only}
+    runs = {key: one for key, one in runs.items() if key[0] == "echo" or options.only in f"{key[0]}, {key[2]}, c={key[1]}"}
+    if not any("1 MB" in key[0] for key in runs):
+        runs = {key: one for key, one in runs.items() if key[0] != "echo"}
     for one in runs.values():  # warm
         one()
     seen = measure.interleaved(options.rounds, list(runs), lambda key: runs[key]())

@@ -55,6 +55,10 @@ void Call::OnData(std::string_view bytes) {
   Deliver();
 }
 
+std::span<char> Call::Room() {
+  return ended_ ? std::span<char>() : reader_.Room();
+}
+
 void Call::OnEnd() {
   half_closed_ = true;
   Deliver();

@@ -26,6 +26,7 @@ class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call
   Call(std::shared_ptr<const CallContext> shared, const Incoming& incoming);
 
   void OnData(std::string_view bytes) final;
+  std::span<char> Room() final;
   void OnEnd() final;
   void OnSent(std::size_t) override {}
   void OnTick(SteadyTime now) final;

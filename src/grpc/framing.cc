@@ -9,7 +9,7 @@ namespace nereid::grpc_front {
 namespace {
 
 // A declared length alone does not take memory; little is copied on the way to a long message.
-constexpr std::size_t kFirstBytes = 256 << 10;
+constexpr std::size_t kFirstBytes = 2 << 20;
 constexpr std::size_t kGrowth = 8;
 
 // What does not fit is RESOURCE_EXHAUSTED, whatever bound it met.
@@ -90,10 +90,15 @@ Result<Nothing> MessageReader::Add(std::string_view& bytes) {
   std::string_view part = bytes.substr(0, length_ - body_->size());
   if (part.size() > body_->room_bytes())
     TRY_DO(Fits(body_->Reserve(std::min(length_, std::max(body_->size() + part.size(), body_->size() * kGrowth)))));
-  std::memcpy(body_->room(), part.data(), part.size());
+  if (part.data() != body_->room()) std::memmove(body_->room(), part.data(), part.size());  // may come from within Room
   body_->Commit(part.size());
   bytes.remove_prefix(part.size());
   return Nothing{};
+}
+
+std::span<char> MessageReader::Room() {
+  if (!body_) return {};
+  return {body_->room(), std::min(body_->room_bytes(), length_ - body_->size())};
 }
 
 Result<Bytes> MessageReader::Finish() {

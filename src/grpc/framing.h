@@ -36,6 +36,8 @@ class MessageReader {
   // `encoding`: of messages that say they are compressed. `budget` bounds what all readers and their messages hold.
   MessageReader(std::shared_ptr<net::ByteBudget> budget, net::Encoding encoding) : budget_(std::move(budget)), encoding_(encoding) {}
 
+  // Where the rest of the message under way may be put before it is given to Take; empty when there is none.
+  std::span<char> Room();
   // Appends what is whole. A message's end lies at a multiple of 64 bytes in memory, and with it mostly the tensor that ends it.
   // After an error the rest of the stream makes no sense.
   Result<Nothing> Take(std::string_view bytes, std::deque<Bytes>& whole);

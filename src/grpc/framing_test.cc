@@ -1,5 +1,7 @@
 #include "grpc/framing.h"
 
+#include <cstring>
+
 #include <gtest/gtest.h>
 
 namespace nereid::grpc_front {
@@ -13,7 +15,7 @@ std::string Framed(const std::string& content, bool compressed = false) {
 
 class MessageReaderTest : public testing::Test {
  protected:
-  std::shared_ptr<net::ByteBudget> budget_ = std::make_shared<net::ByteBudget>(1 << 20);
+  std::shared_ptr<net::ByteBudget> budget_ = std::make_shared<net::ByteBudget>(4 << 20);
   std::deque<Bytes> whole_;
 };
 
@@ -45,9 +47,28 @@ TEST_F(MessageReaderTest, ALongMessageTakesMemoryOnlyAsItComes) {
   std::string prefix(kPrefixBytes, '\0');
   WritePrefix(prefix.data(), false, 100 << 20);
   EXPECT_TRUE(reader.Take(prefix, whole_));
-  auto taken = reader.Take(std::string(2 << 20, 'x'), whole_);
+  auto taken = reader.Take(std::string(8 << 20, 'x'), whole_);
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, Code::kTooLarge);
+}
+
+TEST_F(MessageReaderTest, WhatWasReceivedIntoItsRoomIsTakenFromThere) {
+  std::string content(100'000, 'x'), framed = Framed(content);
+  for (std::size_t i = 0; i < content.size(); ++i) framed[kPrefixBytes + i] = content[i] = static_cast<char>(i % 251);
+  MessageReader reader(budget_, net::Encoding::kIdentity);
+  EXPECT_TRUE(reader.Room().empty());
+  std::size_t at = 1000;
+  ASSERT_TRUE(reader.Take(framed.substr(0, at), whole_));
+  while (at < framed.size()) {
+    std::span<char> room = reader.Room();
+    ASSERT_EQ(room.size(), framed.size() - at);
+    std::size_t part = std::min<std::size_t>(room.size(), 30'000), skip = at == 1000 ? 7 : 0;  // once not from its beginning
+    std::memcpy(room.data() + skip, framed.data() + at, part - skip);
+    ASSERT_TRUE(reader.Take({room.data() + skip, part - skip}, whole_));
+    at += part - skip;
+  }
+  ASSERT_EQ(whole_.size(), 1u);
+  EXPECT_EQ(whole_.front().view(), content);
 }
 
 TEST_F(MessageReaderTest, MemoryGoesBackWithTheLastMessage) {

@@ -10,7 +10,8 @@
 namespace nereid::net {
 namespace {
 
-constexpr std::size_t kReadBytes = 256 << 10;
+constexpr std::size_t kReadBytes = 64 << 10;
+constexpr std::size_t kDirectMin = 32 << 10;  // from so much of a frame on, a read of its own is cheaper than a copy
 constexpr std::size_t kOutMax = 1 << 20;  // bytes that the session hands over before the socket has taken some
 constexpr std::size_t kCopyMax = 1024;    // of data: more is sent from where it lies
 constexpr std::uint32_t kFrameBytesMax = 1 << 20;
@@ -189,6 +190,14 @@ struct Http2Connection::Callbacks {
     return static_cast<OneStream*>(::nghttp2_session_get_stream_user_data(session, number));
   }
 
+  static int BeginFrame(nghttp2_session* session, const nghttp2_frame_hd* head, void* data) {
+    Http2Connection& self = Self(data);
+    bool plain = head->type == NGHTTP2_DATA && !(head->flags & NGHTTP2_FLAG_PADDED);
+    self.sender_ = plain ? Find(session, head->stream_id) : nullptr;
+    self.frame_left_ = head->length;
+    return 0;
+  }
+
   static int BeginHeaders(nghttp2_session* session, const nghttp2_frame* frame, void* data) {
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     Http2Connection& self = Self(data);
@@ -226,8 +235,10 @@ struct Http2Connection::Callbacks {
     return 0;
   }
 
-  static int DataChunk(nghttp2_session* session, std::uint8_t, std::int32_t number, const std::uint8_t* bytes, std::size_t size, void*) {
+  static int DataChunk(nghttp2_session* session, std::uint8_t, std::int32_t number, const std::uint8_t* bytes, std::size_t size,
+                       void* data) {
     OneStream* stream = Find(session, number);
+    Self(data).frame_left_ -= size;
     if (!stream) {
       ::nghttp2_session_consume(session, number, size);
       return 0;
@@ -283,6 +294,7 @@ struct Http2Connection::Callbacks {
     static nghttp2_session_callbacks* all = [] {
       nghttp2_session_callbacks* made = nullptr;
       NEREID_CHECK(::nghttp2_session_callbacks_new(&made) == 0);
+      ::nghttp2_session_callbacks_set_on_begin_frame_callback(made, BeginFrame);
       ::nghttp2_session_callbacks_set_on_begin_headers_callback(made, BeginHeaders);
       ::nghttp2_session_callbacks_set_on_header_callback(made, Header);
       ::nghttp2_session_callbacks_set_on_frame_recv_callback(made, Frame);
@@ -348,7 +360,8 @@ Task<Nothing> Http2Connection::Run() {
   Flush();
   PolledSocket& socket = stream_.socket();
   for (int reads = 0; !over_;) {
-    auto done = stream_.Read(lane_.in.data(), lane_.in.size());
+    std::span<char> room = Room();
+    auto done = stream_.Read(room.data(), room.size());
     if (done.need != Need::kNone) {
       reads = 0;
       if (!co_await socket.Wait(done.need)) break;
@@ -357,7 +370,7 @@ Task<Nothing> Http2Connection::Run() {
     if (done.bytes == 0) break;
     heard_ = std::chrono::steady_clock::now();
     receiving_ = true;
-    auto used = ::nghttp2_session_mem_recv(session_.get(), reinterpret_cast<std::uint8_t*>(lane_.in.data()), done.bytes);
+    auto used = ::nghttp2_session_mem_recv(session_.get(), reinterpret_cast<std::uint8_t*>(room.data()), done.bytes);
     receiving_ = false;
     if (used < 0) break;  // no HTTP/2 at all, or out of memory
     if (deadline_ != SteadyTime::max() && !writing_) deadline_ = SteadyTime::max();
@@ -368,6 +381,14 @@ Task<Nothing> Http2Connection::Run() {
   if (over_ && socket.open()) co_await Linger();
   stream_.Close();
   co_return Nothing{};
+}
+
+std::span<char> Http2Connection::Room() {
+  if (sender_ && frame_left_ >= kDirectMin && sender_->receiver_) {
+    std::span<char> room = sender_->receiver_->Room();
+    if (room.size() >= kDirectMin) return room.first(std::min(room.size(), frame_left_));
+  }
+  return lane_.in;
 }
 
 // Closing with unread bytes resets the connection, and the reset can overtake the last answer.
@@ -427,6 +448,7 @@ void Http2Connection::Accept(OneStream& stream) {
 
 void Http2Connection::Close(OneStream& stream) {
   std::shared_ptr<Http2Receiver> receiver = std::move(stream.receiver_);
+  if (sender_ == &stream) sender_ = nullptr;
   ::nghttp2_session_set_stream_user_data(session_.get(), stream.number_, nullptr);
   if (stream.unconsumed_ > 0) ::nghttp2_session_consume_connection(session_.get(), stream.unconsumed_);
   streams_.erase(stream.place_);

@@ -30,7 +30,7 @@ struct Http2Lane final : Lane {
   const std::shared_ptr<const Http2Host> host;
   const int thread;
   const Executor executor;
-  std::vector<char> in;  // what is received is used up before anything else is received
+  std::vector<char> in;  // what is received here is used up before anything else is received
 };
 
 struct Nghttp2Free {
@@ -53,6 +53,8 @@ class Http2Connection final : public Connection, public std::enable_shared_from_
   friend struct Callbacks;
 
   void StartSession();
+  // Where to receive to.
+  std::span<char> Room();
   // What the session has to say goes out soon, together with what else comes meanwhile.
   void FlushSoon();
   void Flush();
@@ -71,6 +73,8 @@ class Http2Connection final : public Connection, public std::enable_shared_from_
   std::unique_ptr<nghttp2_session, Nghttp2Free> session_;
   std::list<OneStream> streams_;
   OutQueue out_;
+  OneStream* sender_ = nullptr;  // whose DATA frame is on its way in, unpadded
+  std::size_t frame_left_ = 0;   // of it
   bool receiving_ = false, flush_posted_ = false, writing_ = false, over_ = false;
 
   SteadyTime began_, heard_, deadline_;  // deadline_: of the handshake, of a blocked write, of lingering

@@ -51,6 +51,8 @@ class Http2Receiver {
  public:
   virtual ~Http2Receiver() = default;
   virtual void OnData(std::string_view bytes) = 0;
+  // Where the next data may be received to, so that OnData need not copy them; valid until it. Empty: nowhere.
+  virtual std::span<char> Room() { return {}; }
   virtual void OnEnd() = 0;  // of the request
   // So many bytes of the data to write have left.
   virtual void OnSent(std::size_t bytes) = 0;

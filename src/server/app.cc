@@ -246,6 +246,10 @@ void App::Stop() {
 int Serve(const Config& config) {
   // Two arenas: threads that allocate little each would else keep a heap of their own.
   ::mallopt(M_ARENA_MAX, 2);
+  // Bodies of some megabytes come and go: their pages are not returned and faulted in again each time.
+  constexpr int kBodies = 32 << 20;
+  ::mallopt(M_TRIM_THRESHOLD, kBodies);
+  ::mallopt(M_MMAP_THRESHOLD, kBodies / 4);
   Signals signals;
   log::Configure({config.log.info, config.log.warning, config.log.error, config.log.verbose, config.log.file, config.log.iso8601});
   int code = 0;
