@@ -2,6 +2,7 @@
 // gaps. Prints JSON: microseconds, medians.
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -32,6 +33,13 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+void StayOn(int core) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(core, &cores);
+  ::sched_setaffinity(0, sizeof cores, &cores);
+}
+
 // One thing that is timed.
 class Subject {
  public:
@@ -41,9 +49,11 @@ class Subject {
 
 class PingPong final : public Subject {
  public:
-  PingPong() : words_(static_cast<std::uint32_t*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+  explicit PingPong(bool apart)
+      : words_(static_cast<std::uint32_t*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
     child_ = ::fork();
     if (child_ != 0) return;
+    if (apart) StayOn(1);
     for (std::uint32_t turn = 0;; ++turn) {
       Await(words_, turn);
       Set(words_ + kApart, turn + 1);
@@ -124,13 +134,19 @@ class OneExecution final : public Execution {
 
 class WorkerTrip final : public Subject {
  public:
-  explicit WorkerTrip(const std::string& python) {
+  WorkerTrip(std::string python, bool apart) {
     folder_ = std::filesystem::temp_directory_path() / fmt::format("nereid-round-trip-{}", ::getpid());
     std::filesystem::create_directories(folder_ / "empty" / "1");
     std::ofstream(folder_ / "empty" / "1" / "model.py") << "import triton_python_backend_utils as pb_utils\n"
                                                            "class TritonPythonModel:\n"
                                                            "    def execute(self, requests):\n"
                                                            "        return [pb_utils.InferenceResponse() for r in requests]\n";
+    if (apart) {
+      std::filesystem::path wrapper = folder_ / "python";
+      std::ofstream(wrapper) << "#!/bin/sh\nexec taskset -c 1 " << python << " \"$@\"\n";
+      std::filesystem::permissions(wrapper, std::filesystem::perms::owner_all);
+      python = wrapper;
+    }
     BackendWorld world;
     world.memory_bytes = 1 << 30;
     world.options["executable"] = python;
@@ -184,14 +200,16 @@ double Measure(Subject& subject, std::chrono::microseconds gap, int count) {
 
 }  // namespace
 
-// round_trip PYTHON ROUNDS
+// round_trip PYTHON ROUNDS [apart]: with the two sides on core 0 and core 1
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    fmt::print(stderr, "usage: round_trip PYTHON ROUNDS\n");
+  if (argc < 3 || argc > 4) {
+    fmt::print(stderr, "usage: round_trip PYTHON ROUNDS [apart]\n");
     return 2;
   }
-  PingPong bare;
-  WorkerTrip worker(argv[1]);
+  bool apart = argc == 4;
+  if (apart) StayOn(0);
+  PingPong bare(apart);
+  WorkerTrip worker(argv[1], apart);
   struct Row {
     const char* name;
     std::chrono::microseconds gap;

@@ -182,8 +182,9 @@ def main():
     if not options.only or "round trip" in options.only:
         # Where the kernel puts two processes that wake each other decides most of it: on one core, on two, or as it likes.
         trips = []
-        for where, prefix in (("as the kernel places them", []), ("all on one core", ["taskset", "-c", "0"])):
-            trip = json.loads(subprocess.run([*prefix, f"{BUILD}/python_round_trip", sys.executable, str(options.rounds)], check=True,
+        for where, prefix, apart in (("on two cores", [], ["apart"]), ("all on one core", ["taskset", "-c", "0"], []),
+                                     ("as the kernel places them", [], [])):
+            trip = json.loads(subprocess.run([*prefix, f"{BUILD}/python_round_trip", sys.executable, str(options.rounds), *apart], check=True,
                                              stdout=subprocess.PIPE, text=True).stdout)
             trips += [[f"{gap.replace('_', ' ')}, {where}", each["futex"], each["worker"], each["worker"] / each["futex"]]
                       for gap, each in trip.items()]

@@ -28,6 +28,8 @@ class Execution {
  public:
   virtual ~Execution() = default;
   virtual const InferRequest& request() const = 0;
+  // The same tensors, but they lie elsewhere from now on: the memory that the front end received them in is free.
+  virtual void MoveInputs(std::vector<Tensor> /*inputs*/) {}
   // Leading dim of the inputs when the model batches, else 1.
   virtual std::int64_t batch_size() const = 0;
   virtual bool cancelled() const = 0;

@@ -90,7 +90,7 @@ Result<Nothing> MessageReader::Add(std::string_view& bytes) {
   std::string_view part = bytes.substr(0, length_ - body_->size());
   if (part.size() > body_->room_bytes())
     TRY_DO(Fits(body_->Reserve(std::min(length_, std::max(body_->size() + part.size(), body_->size() * kGrowth)))));
-  if (part.data() != body_->room()) std::memmove(body_->room(), part.data(), part.size());  // may come from within Room
+  if (!part.empty() && part.data() != body_->room()) std::memmove(body_->room(), part.data(), part.size());  // may come from within Room
   body_->Commit(part.size());
   bytes.remove_prefix(part.size());
   return Nothing{};
@@ -117,13 +117,14 @@ Result<Bytes> MessageReader::Finish() {
 
 std::optional<Nanos> ParseTimeout(std::string_view text) {
   constexpr std::size_t kDigitsMax = 8;
+  constexpr auto kHoursMax = std::chrono::duration_cast<std::chrono::hours>(Nanos::max());  // fewer than eight digits
   if (text.size() < 2 || text.size() > kDigitsMax + 1) return std::nullopt;
   std::int64_t count = 0;
   const char* unit = text.data() + text.size() - 1;
   auto [end, error] = std::from_chars(text.data(), unit, count);
   if (error != std::errc{} || end != unit || count < 0) return std::nullopt;
   switch (*unit) {
-    case 'H': return std::chrono::hours(count);
+    case 'H': return std::min(std::chrono::hours(count), kHoursMax);
     case 'M': return std::chrono::minutes(count);
     case 'S': return std::chrono::seconds(count);
     case 'm': return Millis(count);

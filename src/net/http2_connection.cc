@@ -18,6 +18,7 @@ constexpr std::uint32_t kFrameBytesMax = 1 << 20;
 constexpr std::int32_t kConnectionWindow = 64 << 20;  // bytes of all streams together; each has its own bound
 constexpr Millis kLeaveWait{1000};                    // for the answer to the ping behind the first GOAWAY
 constexpr Millis kLingerWait{1000};
+constexpr std::uint64_t kResetBurst = 10'000, kResetsPerSecond = 1'000;
 constexpr int kReadsInARow = 16;  // before other connections have their turn
 
 // Sent along to tell our pings from nothing.
@@ -336,6 +337,8 @@ void Http2Connection::StartSession() {
   NEREID_CHECK(::nghttp2_option_new(&option) == 0);
   ::nghttp2_option_set_no_auto_window_update(option, 1);
   ::nghttp2_option_set_no_closed_streams(option, 1);
+  // Calls that are given up early are resets, too: the default of 33 a second is for browsers.
+  ::nghttp2_option_set_stream_reset_rate_limit(option, kResetBurst, kResetsPerSecond);
   nghttp2_session* session = nullptr;
   NEREID_CHECK(::nghttp2_session_server_new2(&session, Callbacks::All(), this, option) == 0);
   ::nghttp2_option_del(option);

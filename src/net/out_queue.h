@@ -16,7 +16,9 @@ class OutQueue {
  public:
   void Copy(std::string_view bytes) {
     if (bytes.empty()) return;
-    if (parts_.empty() || parts_.back().owner) parts_.emplace_back();
+    // A part is freed as a whole, and a slow socket may never take all that there is.
+    constexpr std::size_t kPartBytes = 64 << 10;
+    if (parts_.empty() || parts_.back().owner || parts_.back().text.size() >= kPartBytes) parts_.emplace_back();
     parts_.back().text += bytes;
     bytes_ += bytes.size();
   }

@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -15,6 +16,7 @@ namespace nereid::python {
 namespace {
 
 constexpr Nanos kReadyLimit = std::chrono::seconds(5);
+constexpr std::size_t kMoveBytes = 64 << 10;  // of a tensor whose memory is worth to be free sooner
 constexpr Nanos kTrimEvery = std::chrono::seconds(5);
 constexpr int kMessagesOfTurn = 256;  // then others on this thread have theirs
 
@@ -197,8 +199,15 @@ Result<Channel::Draft> Worker::DraftExecute(const ExecutionBatch& batch, const O
                  "no_shared_memory");
   offset = offsets.data();
   for (const auto& execution : batch) {
-    CopyTensors(execution->request().inputs, offset, draft.tensors);
-    offset += execution->request().inputs.size();
+    const std::vector<Tensor>& inputs = execution->request().inputs;
+    CopyTensors(inputs, offset, draft.tensors);
+    // Should the worker end before it takes the call, another one gets the tensors from there: the block is nobody else's until then.
+    if (std::ranges::any_of(inputs, [](const Tensor& tensor) { return tensor.data.size() >= kMoveBytes; })) {
+      std::vector<Tensor> moved = inputs;
+      for (std::size_t i = 0; i < moved.size(); ++i) moved[i].data = Bytes(channel_, draft.tensors + offset[i], moved[i].data.size());
+      execution->MoveInputs(std::move(moved));
+    }
+    offset += inputs.size();
   }
   return draft;
 }

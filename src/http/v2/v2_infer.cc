@@ -203,8 +203,8 @@ net::Task<Nothing> V2Api::InferInto(Call& call) {
           "body_too_large");
     co_return std::unexpected(std::move(body).error());
   }
-  CO_TRY(kserve::ParsedInfer parsed,
-         kserve::ParseInferRequest(model.name, Bytes(body->owner, body->data, body->size), header_length, {options_.json_body_bytes_max}));
+  CO_TRY(kserve::ParsedInfer parsed, kserve::ParseInferRequest(model.name, Bytes(std::move(body->owner), body->data, body->size),
+                                                               header_length, {options_.json_body_bytes_max}));
   CO_TRY_DO(forward_.Apply(exchange.headers(), parsed.request.parameters));
   Fill(parsed.request, exchange, std::move(model));
 

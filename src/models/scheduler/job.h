@@ -17,6 +17,7 @@ class Job final : public Execution {
   ~Job() override;
 
   const InferRequest& request() const override { return request_; }
+  void MoveInputs(std::vector<Tensor> inputs) override { request_.inputs = std::move(inputs); }
   std::int64_t batch_size() const override { return batch_size_; }
   bool cancelled() const override { return request_.cancellation.cancelled(); }
   Pushed Send(InferResponse&& response) override;
