@@ -7,8 +7,11 @@ import struct
 import subprocess
 import threading
 
+import numpy as np
 import pytest
 import requests
+import tritonclient.grpc as grpcclient
+from tritonclient.grpc import service_pb2
 
 from support.gateway_config import MOCK_ENV, gateway_config
 from support.raw_http import connect
@@ -23,6 +26,23 @@ UNVERIFIED = ssl._create_unverified_context()
 def post(path, key, body, headers=b""):
     return (b"POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n"
             % (path, key, headers, len(body)) + body)
+
+
+def frame(kind, flags, stream, payload):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def grpc_call(path, message):
+    """a whole HTTP/2 connection with one call; header names and values as literals"""
+    def literal(name, value):
+        return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+    head = b"".join(literal(*pair) for pair in (
+        (b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"x"), (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"), (b"grpc-timeout", b"5S")))
+    settings, headers, data, ping = 4, 1, 0, 6
+    return (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(settings, 0, 0, b"") + frame(headers, 4, 1, head) + frame(ping, 0, 0, bytes(8))
+            + frame(data, 1, 1, struct.pack(">BI", 0, len(message)) + message))
 
 
 def requests_to_spoil(key):
@@ -44,6 +64,15 @@ def requests_to_spoil(key):
         b"GET /v2/models/echo/stats HTTP/1.1\r\nHost: x\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9),
     ]
+
+
+def calls_to_spoil():
+    request = service_pb2.ModelInferRequest(model_name="echo")
+    request.inputs.add(name="INPUT0", datatype="UINT8", shape=[64])
+    request.raw_input_contents.append(bytes(64))
+    service = b"/inference.GRPCInferenceService/"
+    return [grpc_call(service + b"ModelInfer", request.SerializeToString()), grpc_call(service + b"ModelStreamInfer", request.SerializeToString()),
+            grpc_call(service + b"ServerMetadata", b""), grpc_call(b"/grpc.health.v1.Health/Check", b""), grpc_call(b"/nowhere", bytes(70_000))]
 
 
 def attack(dice, address, spoiled, speak_tls):
@@ -93,17 +122,18 @@ def test_hostile_clients_harm_nobody_else(tmp_path, mock_provider, tls):
         extra, verify = f"server: {{tls: {{certificate_file: {tmp_path}/certificate.pem, key_file: {tmp_path}/key.pem}}}}\n", str(tmp_path / "certificate.pem")
     server = Server(tmp_path, f"--model-repository={repository}", config=gateway_config(mock_provider.base_url, extra), env=MOCK_ENV).start()
     base = ("https://" if tls else "http://") + server.http
-    spoiled = requests_to_spoil(server.admin_key.encode())
+    spoiled, spoiled_calls = requests_to_spoil(server.admin_key.encode()), calls_to_spoil()
     over, served, faults = threading.Event(), [0], []
 
     def be_hostile(seed):
         dice = random.Random(seed)
         for _ in range(ATTACKS):
-            address = dice.choice([server.http, server.http, server.http, server.grpc, server.metrics])
-            attack(dice, address, spoiled, tls and address == server.http and dice.random() < 0.7)
+            address = dice.choice([server.http, server.http, server.http, server.grpc, server.grpc, server.metrics])
+            attack(dice, address, spoiled_calls if address == server.grpc and dice.random() < 0.8 else spoiled, tls and address == server.http and dice.random() < 0.7)
 
     def be_good():
-        with requests.Session() as session:
+        given = grpcclient.InferInput("INPUT0", [2], "UINT8").set_data_from_numpy(np.array([7, 8], np.uint8))
+        with requests.Session() as session, grpcclient.InferenceServerClient(server.grpc) as client:
             while not over.is_set():
                 answer = session.post(base + "/v1/chat/completions", headers=server.admin, timeout=60, verify=verify,
                                       json={"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello"}]})
@@ -111,6 +141,8 @@ def test_hostile_clients_harm_nobody_else(tmp_path, mock_provider, tls):
                                      json={"inputs": [{"name": "INPUT0", "datatype": "UINT8", "shape": [2], "data": [7, 8]}]})
                 if answer.status_code != 200 or infer.status_code != 200 or infer.json()["outputs"][0]["data"] != [7, 8]:
                     faults.append((answer.text, infer.text))
+                if client.infer("echo", [given], client_timeout=60).as_numpy("OUTPUT0").tolist() != [7, 8]:
+                    faults.append("gRPC")
                 served[0] += 1
 
     def recorded(work, *arguments):

@@ -8,7 +8,9 @@ import struct
 import threading
 import time
 
+import numpy as np
 import pytest
+import tritonclient.grpc as grpcclient
 
 from support.processes import descriptors, workers
 from support.python_models import PYTHON, infer, tensor, values, write_model
@@ -99,6 +101,29 @@ class Client(threading.Thread):
             self.wrong.append(f"{status} {text}")
 
 
+class GrpcClient(Client):
+    """The same over gRPC."""
+
+    def run(self):
+        try:
+            with grpcclient.InferenceServerClient(self.address) as client:
+                while not self.stop.is_set():
+                    self.ask(client)
+        except Exception as problem:
+            self.wrong.append(repr(problem))
+
+    def ask(self, client):
+        count = self.random.choice([1, 16, 4000, 70000])
+        data = np.full([1, count] if self.model == "batched" else [count], self.random.randrange(1 << 30), np.int32)
+        given = grpcclient.InferInput("IN", list(data.shape), "INT32").set_data_from_numpy(data)
+        try:
+            answer = client.infer(self.model, [given], client_timeout=120)
+        except grpcclient.InferenceServerException as error:
+            return self.refused({"StatusCode.INTERNAL": 500, "StatusCode.UNAVAILABLE": 503}.get(error.status()), error.message())
+        assert np.array_equal(answer.as_numpy("OUT"), data), "other values came back"
+        self.right += 1
+
+
 @pytest.mark.smoke
 @pytest.mark.timeout(60 + 8 * KILLS)
 def test_workers_killed_at_random_cost_their_requests_and_nothing_else(start_server, tmp_path):
@@ -119,6 +144,7 @@ def test_workers_killed_at_random_cost_their_requests_and_nothing_else(start_ser
 
     stop, chance = threading.Event(), random.Random(seed)
     clients = [Client(server.http, model, stop, seed + i) for i, model in enumerate(models * 3)]
+    clients += [GrpcClient(server.grpc, model, stop, seed - i) for i, model in enumerate(["direct", "batched"])]
     for client in clients:
         client.start()
     killed = 0
