@@ -107,7 +107,8 @@ Result<Bytes> MessageReader::Finish() {
   prefix_bytes_ = 0;
   if (prefix_[0] == 1) {
     net::BodyBuffer plain(budget_, kMessageBytesMax);
-    TRY_DO(net::Inflate(encoding_, body.view(), plain));
+    if (auto inflated = net::Inflate(encoding_, body.view(), plain); !inflated)
+      return std::unexpected(inflated.error().code == Code::kInvalidArgument ? std::move(inflated).error() : Fits(inflated).error());
     net::Body whole = plain.Finish();
     return Bytes(whole.owner, whole.data, whole.size);
   }

@@ -71,6 +71,15 @@ TEST_F(MessageReaderTest, WhatWasReceivedIntoItsRoomIsTakenFromThere) {
   EXPECT_EQ(whole_.front().view(), content);
 }
 
+TEST_F(MessageReaderTest, AMessageThatInflatesBeyondTheBoundIsTooLarge) {
+  Message packed = Compressed(WholeMessage(std::string(8 << 20, 'x')), net::Encoding::kGzip);
+  MessageReader reader(budget_, net::Encoding::kGzip);
+  Result<Nothing> taken;
+  for (const net::Piece& piece : packed.pieces) taken = reader.Take(piece.bytes, whole_);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::kTooLarge);
+}
+
 TEST_F(MessageReaderTest, MemoryGoesBackWithTheLastMessage) {
   for (int i = 0; i < 10; ++i) {
     MessageReader reader(budget_, net::Encoding::kIdentity);
@@ -115,6 +124,7 @@ TEST(Timeout, HasUnits) {
   EXPECT_EQ(ParseTimeout("4S"), std::chrono::seconds(4));
   EXPECT_EQ(ParseTimeout("99999999m"), Millis(99'999'999));
   EXPECT_EQ(ParseTimeout("5u"), Micros(5));
+  EXPECT_GT(ParseTimeout("99999999H"), std::chrono::hours(2'000'000));  // more than nanoseconds can count
   EXPECT_EQ(ParseTimeout("0n"), Nanos(0));
   for (std::string_view bad : {"", "S", "1", "-1S", "1x", "1.5S", "123456789S", " 1S", "1 S"}) EXPECT_FALSE(ParseTimeout(bad)) << bad;
 }

@@ -2,12 +2,14 @@
 #include "grpc/server.h"
 
 #include <future>
+#include <thread>
 
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
 #include "grpc/fake_models_for_test.h"
+#include "net/spawn.h"
 #include "proto/grpc_service.grpc.pb.h"
 #include "proto/health.grpc.pb.h"
 
@@ -85,6 +87,7 @@ class GrpcServerTest : public testing::Test {
     stub.reset();
     channel.reset();
     if (server) server->Drain(SteadyTime{});
+    while (net::RunningTasks() != 0) std::this_thread::yield();
     threads.Stop();
     threads.Join();
   }

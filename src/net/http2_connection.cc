@@ -1,7 +1,5 @@
 #include "net/http2_connection.h"
 
-#include <sys/socket.h>
-
 #include <random>
 
 #include "net/http_head.h"
@@ -403,7 +401,7 @@ std::span<char> Http2Connection::Room() {
 // Closing with unread bytes resets the connection, and the reset can overtake the last answer.
 Task<Nothing> Http2Connection::Linger() {
   deadline_ = std::chrono::steady_clock::now() + kLingerWait;
-  ::shutdown(stream_.fd(), SHUT_WR);
+  stream_.EndWriting();
   for (;;) {
     auto done = stream_.Read(lane_.in.data(), lane_.in.size());
     if (done.need == Need::kNone && done.bytes == 0) co_return Nothing{};

@@ -431,7 +431,7 @@ Task<Nothing> HttpConnection::Refuse(const Status& why) {
 
 Awaitable<void> HttpConnection::Linger() {
   // Closing with unread bytes resets the connection, and the reset can overtake the answer: read for a while first.
-  ::shutdown(stream_.fd(), SHUT_WR);
+  stream_.EndWriting();
   SetDeadline(Phase::kClosing, Millis(2000));
   char room[4096];
   for (std::size_t seen = 0; seen < 16 * kDiscardMax;) {

@@ -179,6 +179,11 @@ Stream::Done Stream::WriteAll(std::span<iovec>& pieces) {
   return all;
 }
 
+void Stream::EndWriting() {
+  if (ssl_) ::SSL_shutdown(ssl_.get());
+  ::shutdown(fd(), SHUT_WR);
+}
+
 void Stream::Close() {
   if (ssl_ && socket_.open()) ::SSL_shutdown(ssl_.get());
   socket_.Close();

@@ -59,6 +59,8 @@ class Stream {
   const PolledSocket& socket() const { return socket_; }
   int fd() const { return socket_.fd(); }
   bool tls() const { return ssl_ != nullptr; }
+  // Nothing more is written; reading goes on.
+  void EndWriting();
   void Close();
 
  private:
