@@ -156,7 +156,8 @@ def test_workers_killed_at_random_cost_their_requests_and_nothing_else(start_ser
                 killed += 1
             except ProcessLookupError:
                 pass
-        stop.wait(chance.uniform(0.02, 0.3))
+        # Mostly fewer than the three deaths of one worker in 10 s after which it is given a pause: workers that serve are to be killed.
+        stop.wait(chance.uniform(0.1, 1.0))
     stop.set()
     for client in clients:
         client.join(150)
