@@ -121,10 +121,10 @@ std::optional<Nanos> ParseTimeout(std::string_view text) {
   constexpr auto kHoursMax = std::chrono::duration_cast<std::chrono::hours>(Nanos::max());  // fewer than eight digits
   if (text.size() < 2 || text.size() > kDigitsMax + 1) return std::nullopt;
   std::int64_t count = 0;
-  const char* unit = text.data() + text.size() - 1;
-  auto [end, error] = std::from_chars(text.data(), unit, count);
-  if (error != std::errc{} || end != unit || count < 0) return std::nullopt;
-  switch (*unit) {
+  std::string_view digits = text.substr(0, text.size() - 1);
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), count);
+  if (error != std::errc{} || end != digits.data() + digits.size() || count < 0) return std::nullopt;
+  switch (text.back()) {
     case 'H': return std::min(std::chrono::hours(count), kHoursMax);
     case 'M': return std::chrono::minutes(count);
     case 'S': return std::chrono::seconds(count);

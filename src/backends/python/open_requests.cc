@@ -104,21 +104,17 @@ void OpenRequests::Deliver(std::uint64_t request, Open& open, InferResponse resp
     open.times.end = now;
     response.times = open.times;
   }
-  if (!open.waiting.empty()) {
-    open.waiting.push_back(std::move(response));
-    return;
-  }
-  bool final = response.final;
-  Pushed pushed = open.execution->Send(std::move(response));
-  if (final) {
-    End(request, open);
-  } else if (pushed == Pushed::kGone) {
-    __atomic_store_n(&Cell(open).cancelled, 1, __ATOMIC_RELEASE);
-  } else if (pushed == Pushed::kFull) {
-    open.waiting.push_back(std::move(response));
+  bool final = response.final, first = open.waiting.empty();
+  open.waiting.push_back(std::move(response));
+  if (!first) return;
+  Pushed pushed = open.execution->Send(std::move(open.waiting.front()));
+  if (final) return End(request, open);
+  if (pushed == Pushed::kFull) {
     __atomic_store_n(&Cell(open).blocked, 1, __ATOMIC_RELEASE);
-    AwaitRoom(request, open);
+    return AwaitRoom(request, open);
   }
+  open.waiting.pop_front();
+  if (pushed == Pushed::kGone) __atomic_store_n(&Cell(open).cancelled, 1, __ATOMIC_RELEASE);
 }
 
 void OpenRequests::AwaitRoom(std::uint64_t request, Open& open) {

@@ -26,7 +26,7 @@ std::int64_t NowNanos() {
 
 // The event that the worker writes to say something about the request.
 std::size_t EventOf(const InferRequest& request) {
-  std::size_t number = static_cast<std::size_t>(request.home + 1);
+  std::size_t number = static_cast<std::size_t>(request.home) + 1;  // 0 for none, which is -1
   return number < kEvents ? number : 0;
 }
 
