@@ -258,8 +258,9 @@ def run(arguments):
     faulthandler.enable(file=LAST_WORDS)
     # The server asks where a worker hangs before it kills it.
     faulthandler.register(signal.SIGUSR2, file=LAST_WORDS, all_threads=True)
+    # Whole lines, also under PYTHONUNBUFFERED, which would let the server's log lines into the middle of one.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True, write_through=False)
     limit_memory(int(memory_limit))
     Host(name, folder, file).serve()

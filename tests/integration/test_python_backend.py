@@ -1,6 +1,7 @@
 """model.py files on the Python backend: what a model may do, seen through the official clients."""
 import json
 import queue
+import re
 import threading
 
 import numpy as np
@@ -503,6 +504,22 @@ def test_log_lines_of_models_are_the_servers(serve):
     server.wait_for_line(r'^E.*model\.py:\d+\] "?loud')
     server.wait_for_line(r"^printed$")
     assert "not shown" not in server.output()
+
+
+def test_what_a_model_prints_stays_in_whole_lines(serve, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")  # writes a text and its line's end apart
+    write_model(serve.repository, "m", """
+        class TritonPythonModel:
+            def execute(self, requests):
+                for i in range(500):
+                    pb_utils.Logger.log_info("logged")
+                    print("printed", i)
+                return [pb_utils.InferenceResponse([]) for r in requests]
+    """, [INT_IN], [INT_OUT])
+    server = serve()
+    assert infer(server, "m", tensor("IN", "INT32", [1], [0])).status_code == 200
+    server.wait_for_line("printed 499")
+    assert re.findall(r"^printed (\d+)$", server.output(), re.MULTILINE) == [str(i) for i in range(500)]
 
 
 def test_a_model_may_complete_its_configuration(serve):

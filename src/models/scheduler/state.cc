@@ -135,7 +135,7 @@ void SchedulerState::Answer(const std::vector<Queued>& rejected) {
 
 void SchedulerState::RefuseAll(const Status& why, Lock& lock) {
   std::vector<Queued> all = batcher.TakeAll();
-  Status told = why;  // `why` may change meanwhile
+  Status told = why;  // NOLINT(performance-unnecessary-copy-initialization): `why` may change meanwhile
   lock.unlock();
   for (const Queued& each : all) {
     std::unique_ptr<Job> job(static_cast<Job*>(each.ticket));
