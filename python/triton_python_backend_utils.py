@@ -1,6 +1,7 @@
 """The module that a model.py imports: Triton's names, Nereid's worker behind them."""
 import numpy as np
 
+from nereid_worker import calls as _calls
 from nereid_worker import datatypes as _dt
 from nereid_worker.calls import ResponseIterator, is_model_ready, load_model, unload_model
 from nereid_worker.errors import TritonError, TritonModelException
@@ -25,6 +26,11 @@ TRITON_STRING_TO_NUMPY["TYPE_BOOL"] = bool
 TRITON_STRING_TO_NUMPY["TYPE_STRING"] = np.object_
 
 
+def get_model_dir():
+    """the folder of the version, where model.py lies"""
+    return _calls.context.folder
+
+
 def get_input_tensor_by_name(inference_request, name):
     for tensor in inference_request._inputs:
         if tensor._name == name:
@@ -40,19 +46,14 @@ def get_output_tensor_by_name(inference_response, name):
 
 
 def triton_to_numpy_type(data_type):
-    """of a datatype's number"""
+    """of a datatype's number; None when NumPy has none (BF16)"""
     found = _dt.TO_NUMPY.get(data_type)
-    if found is None:
-        raise TritonModelException("datatype %r has no NumPy type" % (data_type,))
-    return found.type
+    return None if found is None else found.type
 
 
 def numpy_to_triton_type(data_type):
-    """the datatype's number"""
-    number = _dt.of_numpy(np.dtype(data_type))
-    if number is None:
-        raise TritonModelException("NumPy type %r has no datatype" % (data_type,))
-    return number
+    """the datatype's number; None when there is none"""
+    return _dt.of_numpy(np.dtype(data_type))
 
 
 def triton_string_to_numpy(triton_type_string):

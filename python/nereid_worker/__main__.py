@@ -2,8 +2,12 @@
 
 This file is read by whatever Python the server was told to use, so it stays plain enough for an old one to say that it is too old.
 """
-import os
 import sys
+
+if not getattr(sys.flags, "safe_path", False):
+    del sys.path[0]  # the server's folder, which -m puts first, has no modules for models
+
+import os
 
 LAST_WORDS = 7  # descriptor of a memory file that the server reads when the worker has died
 

@@ -6,8 +6,8 @@ import queue
 import threading
 
 from nereid_worker import channel, core
-from nereid_worker.errors import TritonError, TritonModelException
-from nereid_worker.request import InferenceResponse
+from nereid_worker.errors import TritonError, TritonModelException, integer, text
+from nereid_worker.request import MOST_INT, InferenceResponse
 
 CREDIT_EVERY = 16  # responses of a decoupled model between two words that there is room again
 
@@ -38,7 +38,10 @@ def _read():
         call, final = message[0], message[1]
         take = _pending.pop(call, None) if final else _pending.get(call)
         if take is not None:
-            take((block, at, message))
+            try:
+                take((block, at, message))
+            except RuntimeError:
+                pass  # the event loop that waited for it is closed
         block = message = take = None  # the block goes back before the next wait
 
 
@@ -88,18 +91,19 @@ def load_model(model_name, config="", files=None):
             raise TypeError("load_model: files must be a dict of str to bytes")
     if config and not isinstance(config, str):
         raise TypeError("load_model: config must be a JSON str")
-    call(channel.LOAD, (model_name, config or "", list((files or {}).items())))
+    call(channel.LOAD, (text("load_model: the model's name", model_name), config or "", list((files or {}).items())))
 
 
 def unload_model(model_name, unload_dependents=False):
-    call(channel.UNLOAD, (model_name, bool(unload_dependents)))
+    call(channel.UNLOAD, (text("unload_model: the model's name", model_name), bool(unload_dependents)))
 
 
 def is_model_ready(model_name, model_version=""):
     version = str(model_version)
     if version and not version.lstrip("-").isdigit():
         raise TritonModelException("failed to get model version from specified version string '%s'" % version)
-    return call(channel.MODEL_READY, (model_name, int(version) if version else -1))
+    number = integer("the version of a model", int(version) if version else -1, -1, MOST_INT)
+    return call(channel.MODEL_READY, (text("is_model_ready: the model's name", model_name), number))
 
 
 def _message(request, decoupled):
@@ -164,16 +168,23 @@ def infer(request, decoupled):
     return _response(answers.get())
 
 
-async def infer_async(request, decoupled):
-    if decoupled:
-        return infer(request, True)
+def infer_async(request, decoupled):
+    """a future; the call is under way at once"""
     loop = asyncio.get_running_loop()
     future = loop.create_future()
+    if decoupled:
+        future.set_result(infer(request, True))
+        return future
 
     def settle(answer):
-        if not future.cancelled():
-            future.set_result(answer)
+        if not future.done():
+            future.set_result(_response(answer))
+
+    def ended(done):
+        if done.cancelled() and _pending.pop(call, None) is not None:
+            channel.send((channel.CANCEL, call))
 
     message, tensors = _message(request, False)
-    _start(channel.INFER, message, tensors, lambda answer: loop.call_soon_threadsafe(settle, answer))
-    return _response(await future)
+    call = _start(channel.INFER, message, tensors, lambda answer: loop.call_soon_threadsafe(settle, answer))
+    future.add_done_callback(ended)
+    return future

@@ -456,34 +456,42 @@ static PyObject* Split(PyObject* self, PyObject* args) {
       return NULL;
     }
     PyObject* element = PyBytes_FromStringAndSize(at + 4, (Py_ssize_t)length);
-    if (!element || PyList_Append(list, element) != 0) {
+    int appended = element && PyList_Append(list, element) == 0;
+    Py_XDECREF(element);
+    if (!appended) {
       Py_DECREF(list);
       return NULL;
     }
-    Py_DECREF(element);
     at += 4 + length;
   }
   return list;
 }
 
-static ChannelCell* Cell(PyObject* number) {
-  unsigned long at = PyLong_AsUnsignedLong(number);
-  if (PyErr_Occurred()) return NULL;
+static ChannelCell* Cell(PyObject* args, uint64_t* request) {
+  unsigned int at;
+  unsigned long long id;
+  if (!PyArg_ParseTuple(args, "IK", &at, &id)) return NULL;
+  *request = id;
   return &control->cells[at % kCells];
 }
 
-static PyObject* Cancelled(PyObject* self, PyObject* number) {
+/* False once the cell is another request's. */
+static int Owns(const ChannelCell* cell, uint64_t request) { return __atomic_load_n(&cell->request, __ATOMIC_ACQUIRE) == request; }
+
+static PyObject* Cancelled(PyObject* self, PyObject* args) {
   (void)self;
-  ChannelCell* cell = Cell(number);
-  return cell ? PyBool_FromLong((long)__atomic_load_n(&cell->cancelled, __ATOMIC_ACQUIRE)) : NULL;
+  uint64_t request;
+  ChannelCell* cell = Cell(args, &request);
+  return cell ? PyBool_FromLong(Owns(cell, request) && __atomic_load_n(&cell->cancelled, __ATOMIC_ACQUIRE)) : NULL;
 }
 
 /* Returns once the client has room again. */
-static PyObject* AwaitRoom(PyObject* self, PyObject* number) {
+static PyObject* AwaitRoom(PyObject* self, PyObject* args) {
   (void)self;
-  ChannelCell* cell = Cell(number);
+  uint64_t request;
+  ChannelCell* cell = Cell(args, &request);
   if (!cell) return NULL;
-  while (__atomic_load_n(&cell->blocked, __ATOMIC_ACQUIRE)) {
+  while (Owns(cell, request) && __atomic_load_n(&cell->blocked, __ATOMIC_ACQUIRE)) {
     PyThreadState* state = PyEval_SaveThread();
     FutexWait(&cell->blocked, 1, NULL);
     PyEval_RestoreThread(state);
@@ -587,9 +595,11 @@ static PyObject* FromDlpack(PyObject* self, PyObject* capsule) {
   int contiguous = 1;
   int64_t stride = 1;
   PyObject* shape = PyTuple_New(tensor->dims);
+  int empty = 0;
   for (int32_t i = tensor->dims - 1; shape && i >= 0; --i) {
     if (tensor->strides && tensor->shape[i] != 1 && tensor->strides[i] != stride) contiguous = 0;
     stride *= tensor->shape[i];
+    if (tensor->shape[i] == 0) empty = 1;
     PyTuple_SetItem(shape, i, PyLong_FromLongLong(tensor->shape[i]));
   }
   if (!shape) return NULL;
@@ -600,7 +610,7 @@ static PyObject* FromDlpack(PyObject* self, PyObject* capsule) {
   }
   int bits = tensor->type.lanes == 1 ? tensor->type.bits : 0;
   return Py_BuildValue("NKiiNii", owner, (unsigned long long)((uintptr_t)tensor->data + tensor->offset), (int)tensor->type.code, bits, shape,
-                       contiguous, (int)tensor->device.type);
+                       contiguous || empty, (int)tensor->device.type);
 }
 
 static PyMethodDef methods[] = {
@@ -612,8 +622,8 @@ static PyMethodDef methods[] = {
     {"push", Push, METH_VARARGS, "push(content, event)"},
     {"wire_size", WireSize, METH_O, "wire_size(list) -> bytes of its wire form; makes every element bytes"},
     {"split", Split, METH_VARARGS, "split(address, size) -> list of bytes"},
-    {"cancelled", Cancelled, METH_O, "cancelled(cell)"},
-    {"await_room", AwaitRoom, METH_O, "await_room(cell)"},
+    {"cancelled", Cancelled, METH_VARARGS, "cancelled(cell, request)"},
+    {"await_room", AwaitRoom, METH_VARARGS, "await_room(cell, request)"},
     {"trim", Trim, METH_NOARGS, "trim() -> whether more may be given back later"},
     {"to_dlpack", ToDlpack, METH_VARARGS, "to_dlpack(owner, address, code, bits, shape) -> capsule"},
     {"from_dlpack", FromDlpack, METH_O, "from_dlpack(capsule) -> (owner, address, code, bits, shape, contiguous, device)"},

@@ -1,4 +1,19 @@
-"""How a model speaks of failure."""
+"""How a model speaks of failure, and what is said to it when its arguments are wrong."""
+import operator
+
+
+def integer(what, value, low, high):
+    """an int of any kind, NumPy's and bool too, as a plain one"""
+    value = int(operator.index(value))
+    if not low <= value <= high:
+        raise ValueError("%s must lie between %d and %d, not %d" % (what, low, high, value))
+    return value
+
+
+def text(what, value):
+    if not isinstance(value, str):
+        raise TypeError("%s must be a str, not %s" % (what, type(value).__name__))
+    return value
 
 
 class TritonModelException(Exception):
@@ -17,12 +32,8 @@ class TritonError:
     __slots__ = ("_message", "_code")
 
     def __init__(self, message, code=INTERNAL):
-        if not isinstance(message, str):
-            raise TypeError("TritonError: the message must be a str, not %s" % type(message).__name__)
-        if not isinstance(code, int) or not 0 <= code <= 7:
-            raise TypeError("TritonError: the code must be one of TritonError's codes, not %r" % (code,))
-        self._message = message
-        self._code = code
+        self._message = text("TritonError: the message", message)
+        self._code = integer("TritonError: the code", code, 0, 7)
 
     def message(self):
         return self._message

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import types
 
 from nereid_worker import calls, channel, core
 from nereid_worker.errors import Refusal, TritonError, describe
@@ -24,27 +25,35 @@ class Context:
 
     def __init__(self):
         self.model_name, self.model_version, self.decoupled = "", -1, False
+        self.name = self.folder = ""  # of the instance; where model.py lies
         self.executing = False
-        self.open = {}  # requests that are left to their response senders: id -> sender
+
+    def failed(self, text):
+        return "Failed to process the request(s) for model '%s', message: %s" % (self.name, text)
 
 
 class Host:
     def __init__(self, name, folder, file):
         self.name, self.folder, self.file = name, folder, file
         self.model = self.type = self.loop = None
+        self.loop_lock = threading.Lock()
         self.context = calls.context = Context()
+        self.context.name, self.context.folder = name, folder
 
     # ------------------------------------------------------------- the calls
 
     def load_type(self):
         if self.type is not None:
             return
-        sys.path[:0] = [self.folder, os.path.dirname(self.folder)]
+        # As Triton does: the module VERSION.model, in whose package relative imports are made; and what lies beside it, after all else.
+        sys.path += [self.folder, os.path.dirname(self.folder)]
         path = os.path.join(self.folder, self.file)
-        name = os.path.splitext(os.path.basename(self.file))[0]
-        spec = importlib.util.spec_from_file_location(name, path)
+        package = os.path.basename(self.folder)
+        sys.modules[package] = types.ModuleType(package)
+        sys.modules[package].__path__ = [self.folder]
+        spec = importlib.util.spec_from_file_location("%s.%s" % (package, os.path.splitext(os.path.basename(self.file))[0]), path)
         module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
+        sys.modules[spec.name] = module
         spec.loader.exec_module(module)
         if not hasattr(module, "TritonPythonModel"):
             raise Refusal("'%s' has no class TritonPythonModel" % path)
@@ -61,7 +70,7 @@ class Host:
 
     def initialize(self, name, arguments, decoupled):
         arguments = dict(arguments)
-        self.name = name
+        self.name = self.context.name = name
         self.context.model_name = arguments["model_name"]
         self.context.model_version = int(arguments["model_version"])
         self.context.decoupled = decoupled
@@ -146,7 +155,7 @@ class Host:
         for request in requests:
             if request._release == RELEASE_RESCHEDULE:
                 encoded.append(self.not_rescheduled())
-            elif request._sender is not None:
+            elif self.context.decoupled or request._sender is not None:  # a decoupled model may ask for it later
                 encoded.append(None)
                 self.leave((request,))
             else:
@@ -158,35 +167,37 @@ class Host:
                           "such a flag.")
 
     def error(self, text):
-        return (TritonError.INTERNAL, "Failed to process the request(s) for model '%s', message: %s" % (self.name, text)), "", ()
+        return (TritonError.INTERNAL, self.context.failed(text)), "", ()
 
     def leave(self, requests):
         for request in requests:
-            sender = request.get_response_sender()
-            if not sender._closed:
-                self.context.open[request._id] = sender
+            request.get_response_sender()._left = True
 
     # ------------------------------------------------------------- coroutines
 
     def event_loop(self):
-        if self.loop is None:
-            self.loop = asyncio.new_event_loop()
-            threading.Thread(target=self.loop.run_forever, name="nereid-asyncio", daemon=True).start()
+        with self.loop_lock:
+            if self.loop is None:
+                self.loop = asyncio.new_event_loop()
+                threading.Thread(target=self.loop.run_forever, name="nereid-asyncio", daemon=True).start()
         return self.loop
 
     def run(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self.event_loop()).result()
+        result, failure = asyncio.run_coroutine_threadsafe(caught(coroutine), self.event_loop()).result()
+        if failure is not None:
+            raise failure
+        return result
 
     def run_later(self, coroutine, requests):
-        def ended(future):
-            failure = future.exception()
-            for request in requests if failure is not None else ():
-                sender = request.get_response_sender()
-                if not sender._closed:
-                    (code, text), _, _ = self.error(describe(failure))
-                    sender.send(InferenceResponse(error=TritonError(text, code)), flags=1)
+        senders = [request.get_response_sender() for request in requests]
 
-        asyncio.run_coroutine_threadsafe(coroutine, self.event_loop()).add_done_callback(ended)
+        def ended(future):
+            failure = future.result()[1]
+            for sender in senders if failure is not None else ():
+                if not sender._closed:
+                    sender.send(InferenceResponse(error=TritonError(self.context.failed(describe(failure)))), flags=1)
+
+        asyncio.run_coroutine_threadsafe(caught(coroutine), self.event_loop()).add_done_callback(ended)
 
     # ------------------------------------------------------------- the loop
 
@@ -229,13 +240,32 @@ class Host:
                 channel.send((channel.DONE, describe(failure), None), (), event)
             result = tensors = None
             if leaving is not None:
-                raise leaving
+                leave(leaving)
             if kind == channel.FINALIZE:
                 return
             now = time.monotonic()
             if now - trimmed > TRIM_SECONDS:
                 core.trim()
                 trimmed = now
+
+
+async def caught(coroutine):
+    """(result, None) or (None, failure): what is no Exception must not end the event loop, in which others run"""
+    try:
+        return await coroutine, None
+    except BaseException as failure:
+        return None, failure
+
+
+def leave(failure):
+    """ends the process at once, whatever threads the model has"""
+    code = failure.code if isinstance(failure, SystemExit) else 1
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit((code or 0) & 255)
 
 
 def limit_memory(limit):

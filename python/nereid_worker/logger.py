@@ -2,6 +2,7 @@
 import sys
 
 from nereid_worker import channel
+from nereid_worker.errors import integer
 
 
 class LogLevel:
@@ -9,6 +10,7 @@ class LogLevel:
 
 
 class Logger:
+    LogLevel = LogLevel
     INFO, WARNING, ERROR, VERBOSE = range(4)
 
     @staticmethod
@@ -36,5 +38,6 @@ MOST = 1 << 16  # characters of one line
 
 
 def _log(message, level):
+    level = integer("the level of a log line", level, 0, 3)
     frame = sys._getframe(2)
     channel.send((channel.LOG, level, frame.f_code.co_filename, frame.f_lineno, str(message)[:MOST]))

@@ -1,6 +1,6 @@
 """Custom metrics of models: they show on the server's metrics port."""
 from nereid_worker import calls, channel
-from nereid_worker.errors import TritonModelException
+from nereid_worker.errors import TritonModelException, integer, text
 
 INCREMENT, SET, OBSERVE = range(3)
 
@@ -9,8 +9,10 @@ class MetricFamily:
     COUNTER, GAUGE, HISTOGRAM = range(3)
 
     def __init__(self, name, description, kind):
-        self._name, self._description, self._kind = name, description, kind
-        calls.call(channel.METRIC, ("family", name, description, kind))
+        self._name = text("MetricFamily: the name", name)
+        self._description = text("MetricFamily: the description", description)
+        self._kind = integer("MetricFamily: the kind", kind, 0, 2)
+        calls.call(channel.METRIC, ("family", self._name, self._description, self._kind))
 
     def Metric(self, labels=None, buckets=None):
         return Metric(self, labels or {}, buckets)

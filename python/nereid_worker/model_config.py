@@ -35,7 +35,7 @@ class ModelConfig:
         if wrong:
             raise ValueError("transaction policy property '%s' of model '%s' is unknown: only 'decoupled' is" % (wrong[0], name))
         if "decoupled" not in transaction_policy_dict:
-            raise ValueError("transaction policy of model '%s' must have the property 'decoupled'" % name)
+            return
         wanted = transaction_policy_dict["decoupled"]
         policy = self._model_config.setdefault("model_transaction_policy", {})
         if policy.get("decoupled", wanted) and not wanted:

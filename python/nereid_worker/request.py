@@ -1,14 +1,17 @@
 """Requests, responses and senders as models see them."""
+import asyncio
 import json
+import operator
 import threading
 
 from nereid_worker import channel, core
-from nereid_worker.errors import TritonError, TritonModelException
+from nereid_worker.errors import TritonError, TritonModelException, integer, text
 from nereid_worker.tensor import PreferredMemory, Tensor
 
 SEQUENCE_START, SEQUENCE_END = 1, 2
 COMPLETE_FINAL = 1
 RELEASE_ALL, RELEASE_RESCHEDULE = 1, 2
+MOST_INT, MOST_UINT = (1 << 63) - 1, (1 << 64) - 1
 
 
 class InferenceTrace:
@@ -27,20 +30,26 @@ class InferenceRequest:
     """One that the server sent to execute(), or one that a model makes to call another model."""
 
     __slots__ = ("_id", "_request_id", "_correlation_id", "_flags", "_timeout", "_parameters", "_requested", "_inputs", "_cell", "_event", "_block",
-                 "_sender", "_release", "_watched", "_model_name", "_model_version", "_preferred_memory", "_trace", "_context", "__weakref__")
+                 "_sender", "_release", "_cancellation", "_model_name", "_model_version", "_preferred_memory", "_trace", "_context", "__weakref__")
 
     def __init__(self, request_id="", correlation_id=0, inputs=None, requested_output_names=None, model_name=None, model_version=-1,
                  flags=0, timeout=0, preferred_memory=None, trace=None, parameters=None):
         if inputs is None or requested_output_names is None or model_name is None:
             raise TypeError("InferenceRequest needs inputs, requested_output_names and model_name")
-        if isinstance(correlation_id, bool) or not isinstance(correlation_id, (int, str)):
+        if isinstance(correlation_id, (bool, float)) or correlation_id is None:
             raise TritonModelException("Correlation ID must be integer or string")
+        if not isinstance(correlation_id, str):
+            correlation_id = integer("InferenceRequest: correlation_id", correlation_id, 0, MOST_UINT)
         if not all(isinstance(each, Tensor) for each in inputs):
             raise TypeError("InferenceRequest: inputs must be a list of pb_utils.Tensor")
         self._id = None
-        self._request_id, self._correlation_id, self._inputs = request_id, correlation_id, list(inputs)
-        self._requested, self._model_name, self._model_version = list(requested_output_names), model_name, model_version
-        self._flags, self._timeout = flags, timeout
+        self._request_id = text("InferenceRequest: request_id", request_id)
+        self._correlation_id, self._inputs = correlation_id, list(inputs)
+        self._requested = [text("InferenceRequest: a requested output's name", each) for each in requested_output_names]
+        self._model_name = text("InferenceRequest: model_name", model_name)
+        self._model_version = integer("InferenceRequest: model_version", model_version, -1, MOST_INT)
+        self.set_flags(flags)
+        self._timeout = integer("InferenceRequest: timeout", timeout, 0, MOST_UINT)
         self._preferred_memory = PreferredMemory(0) if preferred_memory is None else preferred_memory
         self._trace = InferenceTrace() if trace is None else trace
         self._parameters = json.dumps(parameters_of(parameters)) if parameters else ""
@@ -55,7 +64,7 @@ class InferenceRequest:
         self._block = block
         self._sender = None
         self._release = RELEASE_ALL
-        self._watched = False
+        self._cancellation = None
         self._context = context
         return self
 
@@ -72,7 +81,7 @@ class InferenceRequest:
         return self._flags
 
     def set_flags(self, flags):
-        self._flags = flags
+        self._flags = integer("InferenceRequest: flags", flags, 0, MOST_INT)
 
     def timeout(self):
         return self._timeout
@@ -84,7 +93,7 @@ class InferenceRequest:
         return InferenceTrace() if self._id is not None else self._trace
 
     def requested_output_names(self):
-        return list(self._requested)
+        return set(self._requested)
 
     def preferred_memory(self):
         return PreferredMemory(0) if self._id is not None else self._preferred_memory
@@ -98,11 +107,9 @@ class InferenceRequest:
     def is_cancelled(self):
         if self._id is None:
             return False
-        if not self._watched:
-            # From now on the server keeps the request's word up to date.
-            self._watched = True
-            channel.send((channel.WATCH, self._id))
-        return core.cancelled(self._cell)
+        if self._cancellation is None:
+            self._cancellation = Cancellation(self._id, self._cell)
+        return self._cancellation.seen()
 
     def get_response_sender(self):
         if self._id is None:
@@ -123,6 +130,23 @@ class InferenceRequest:
     def async_exec(self, decoupled=False):
         from nereid_worker import calls
         return calls.infer_async(self, decoupled)
+
+
+class Cancellation:
+    """Whether the client of a request has gone away."""
+
+    __slots__ = ("_id", "_cell", "_watched")
+
+    def __init__(self, id, cell):
+        self._id, self._cell, self._watched = id, cell, False
+
+    def seen(self):
+        if self._watched:
+            return core.cancelled(self._cell, self._id)
+        # Asked once; from then on the server keeps the request's cell up to date.
+        self._watched = True
+        from nereid_worker import calls
+        return calls.call(channel.WATCH, self._id)
 
 
 def parameters_of(parameters):
@@ -178,48 +202,55 @@ class InferenceResponse:
 class InferenceResponseSender:
     """Sends the responses of one request, from any thread, also after execute() has returned."""
 
-    __slots__ = ("_request", "_lock", "_closed", "_sent", "_decoupled")
+    # No request: it has this, and who lets go of both is to be seen at once.
+    __slots__ = ("_id", "_cell", "_event", "_requested", "_context", "_cancellation", "_lock", "_closed", "_sent", "_left", "__weakref__")
 
     def __init__(self, request):
-        self._request = request
+        self._id, self._cell, self._event, self._requested = request._id, request._cell, request._event, request._requested
+        self._context = request._context
+        self._cancellation = Cancellation(self._id, self._cell)
         self._lock = threading.Lock()
         self._closed = False
         self._sent = 0
-        self._decoupled = request._context.decoupled
+        self._left = False
+
+    def __del__(self):
+        # Without the last word its client would wait for ever.
+        if self._left and not self._closed and self._context.executing:
+            self._closed = True
+            channel.send((channel.RESPONSE, self._id, COMPLETE_FINAL, ((TritonError.INTERNAL, self._context.failed(
+                "the model let go of the response sender without TRITONSERVER_RESPONSE_COMPLETE_FINAL")), "", ())), (), self._event)
 
     def is_cancelled(self):
-        return self._request.is_cancelled()
+        return self._cancellation.seen()
 
     def send(self, response=None, flags=0):
+        flags = int(operator.index(flags))
         if flags not in (0, COMPLETE_FINAL):
             raise TritonModelException("Unable to send response. Unsupported flag provided.")
         if response is None and flags == 0:
             raise TritonModelException("Inference Response object must be provided when the response flags is set to zero.")
         if response is not None and not isinstance(response, InferenceResponse):
             raise TypeError("send: an InferenceResponse is expected, not %s" % type(response).__name__)
-        request = self._request
         with self._lock:
             if self._closed:
                 raise TritonModelException("Unable to send response. Response sender has been closed.")
-            if not self._decoupled:
+            if not self._context.decoupled:
                 if response is not None and self._sent:
                     raise TritonModelException("Unable to send response. Non-decoupled model cannot send more than one response.")
                 if response is None and not self._sent:
                     raise TritonModelException("Unable to send response. Non-decoupled model cannot send complete final before sending a response.")
-            core.await_room(request._cell)
+            if asyncio._get_running_loop() is None:  # an event loop has others to serve
+                core.await_room(self._cell, self._id)
             tensors = []
-            encoded = None if response is None else response._encode(request._requested, tensors, 0)[0]
-            channel.send((channel.RESPONSE, request._id, flags, encoded), tensors, request._event)
+            encoded = None if response is None else response._encode(self._requested, tensors, 0)[0]
+            channel.send((channel.RESPONSE, self._id, flags, encoded), tensors, self._event)
             if response is not None:
                 self._sent += 1
             if flags == COMPLETE_FINAL:
-                self._end()
+                self._closed = True
 
     def _close(self):
         """so that nobody speaks for a request that was answered otherwise"""
         with self._lock:
-            self._end()
-
-    def _end(self):
-        self._closed = True
-        self._request._context.open.pop(self._request._id, None)
+            self._closed = True

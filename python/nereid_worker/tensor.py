@@ -1,11 +1,12 @@
 """Tensors: views of the server's memory on the way in, arrays of the model on the way out."""
 import ctypes
+import struct
 
 import numpy as np
 
 from nereid_worker import core
 from nereid_worker import datatypes as dt
-from nereid_worker.errors import TritonModelException
+from nereid_worker.errors import TritonModelException, text
 
 
 class Block(ctypes.Array):
@@ -43,6 +44,8 @@ class Tensor:
         datatype = dt.OF_NUMPY.get(numpy_array.dtype) or dt.of_numpy(numpy_array.dtype)
         if datatype is None:
             raise TritonModelException("Tensor '%s' has the unsupported NumPy dtype '%s'" % (name, numpy_array.dtype))
+        if not text("Tensor: the name", name):
+            raise TritonModelException("the name of a Tensor must not be empty")
         self._name = name
         self._datatype = datatype
         self._shape = numpy_array.shape
@@ -96,7 +99,7 @@ class Tensor:
     def to_dlpack(self):
         return self.__dlpack__()
 
-    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+    def __dlpack__(self, stream=None, *, max_version=None, dl_device=None, copy=None):
         code = dt.TO_DLPACK.get(self._datatype)
         if code is None:
             raise TritonModelException("DLPack does not have support for string tensors.")
@@ -122,6 +125,8 @@ class Tensor:
         count = 1
         for dim in shape:
             count *= dim
+        if not text("Tensor: the name", name):
+            raise TritonModelException("the name of a Tensor must not be empty")
         memory = Foreign.from_address(address) if address else Foreign.from_address(ctypes.addressof(_NOTHING))
         memory.owner = owner
         return Tensor._of_memory(name, datatype, shape, memory, 0, count * bits // 8)
@@ -166,8 +171,8 @@ def deserialize_bytes_tensor(encoded_tensor):
     """the elements of a BYTES tensor's wire form"""
     elements, at = [], 0
     while at < len(encoded_tensor):
-        length = int.from_bytes(encoded_tensor[at:at + 4], "little")
-        elements.append(bytes(encoded_tensor[at + 4:at + 4 + length]))
+        (length,) = struct.unpack_from("<I", encoded_tensor, at)
+        elements += struct.unpack_from("<%ds" % length, encoded_tensor, at + 4)
         at += 4 + length
     array = np.empty(len(elements), dtype=np.object_)
     array[:] = elements

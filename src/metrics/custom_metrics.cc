@@ -24,7 +24,7 @@ Result<Nothing> CustomMetrics::Declare(const std::string& name, const std::strin
     return Error(Code::kInvalidArgument, fmt::format("the metric '{}': names that begin with nv_ or nereid_ are the server's", name),
                  "bad_metric");
   std::lock_guard lock(mutex_);
-  auto [family, added] = families_.try_emplace(name, Family{help, kind, {}});
+  auto [family, added] = families_.try_emplace(name, Family{help, kind, {}, kSweepLeast});
   if (!added && family->second.kind != kind)
     return Error(Code::kInvalidArgument, fmt::format("the metric family '{}' is there with another kind", name), "bad_metric");
   return Nothing{};
@@ -39,10 +39,16 @@ Result<CustomMetrics::Handle> CustomMetrics::Get(const std::string& name, Labels
   std::lock_guard lock(mutex_);
   auto family = families_.find(name);
   if (family == families_.end()) return Error(Code::kNotFound, fmt::format("the metric family '{}' is not there", name), "bad_metric");
-  auto& held = family->second.series[std::move(labels)];
-  if (auto series = held.lock()) return series;
+  auto& all = family->second.series;
+  if (auto held = all.find(labels); held != all.end()) {
+    if (auto series = held->second.lock()) return series;
+  }
+  if (all.size() >= family->second.sweep_at) {
+    std::erase_if(all, [](const auto& each) { return each.second.expired(); });
+    family->second.sweep_at = std::max(kSweepLeast, 2 * all.size());
+  }
   auto series = std::make_shared<Series>(family->second.kind, std::move(buckets));
-  held = series;
+  all[std::move(labels)] = series;
   return series;
 }
 

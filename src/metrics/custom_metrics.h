@@ -34,10 +34,12 @@ class CustomMetrics {
   std::vector<prometheus::MetricFamily> Collect() const;
 
  private:
+  static constexpr std::size_t kSweepLeast = 64;
   struct Family {
     std::string help;
     MetricKind kind;
     std::map<Labels, std::weak_ptr<Series>> series;
+    std::size_t sweep_at = kSweepLeast;  // entries, at which those go that nobody holds any more
   };
   mutable std::mutex mutex_;
   std::map<std::string, Family> families_;  // guarded by mutex_

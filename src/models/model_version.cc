@@ -113,7 +113,14 @@ ModelVersion::~ModelVersion() {
 
 void ModelVersion::Stop() {
   scheduler_->Stop();
-  model_.reset();
+  std::unique_ptr<BackendModel> ended;
+  std::lock_guard lock(model_mutex_);
+  ended.swap(model_);
+}
+
+bool ModelVersion::Ready() const {
+  std::lock_guard lock(model_mutex_);
+  return model_ && model_->Ready();
 }
 
 void ModelVersion::Submit(InferRequest request, std::shared_ptr<InferReceiver> receiver) {

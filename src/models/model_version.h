@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "api/backend.h"
@@ -33,7 +34,8 @@ class ModelVersion {
   // Drains and ends; on a loader thread. The last reference may be dropped anywhere after it.
   void Stop();
 
-  bool Ready() const { return model_->Ready(); }
+  // Also during and after Stop.
+  bool Ready() const;
   const std::shared_ptr<const ModelInfo>& info() const { return info_; }
   // The versions list in the info is the model's, not ours: renewed when versions come and go. Before the version is reachable, or under
   // the server's lock.
@@ -47,7 +49,8 @@ class ModelVersion {
   std::int64_t number_ = 1;
   std::shared_ptr<const inference::ModelConfig> config_;
   std::shared_ptr<const ModelInfo> info_;
-  std::unique_ptr<BackendModel> model_;
+  mutable std::mutex model_mutex_;
+  std::unique_ptr<BackendModel> model_;  // guarded by model_mutex_ once it is loaded
   std::unique_ptr<RequestRules> rules_;
   std::shared_ptr<const Reshapes> reshapes_;
   std::shared_ptr<Statistics> statistics_ = std::make_shared<Statistics>();

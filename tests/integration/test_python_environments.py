@@ -21,6 +21,7 @@ TELLS = """
 
     class TritonPythonModel:
         def execute(self, requests):
+            import decimal  # only now: the folder of the Python must still be there
             told = {"version": list(sys.version_info[:2]), "numpy": np.__version__, "prefix": sys.prefix, "environment": dict(os.environ)}
             return [pb_utils.InferenceResponse([pb_utils.Tensor("OUT", np.array([json.dumps(told)], dtype=object)),
                                                 pb_utils.Tensor("SUM", r.inputs()[0].as_numpy().sum(keepdims=True, dtype=np.int32))]) for r in requests]

@@ -82,6 +82,11 @@ TEST_F(ChannelTest, ARegionGrowsUpToItsBoundAndIsGivenBackWhenIdle) {
   EXPECT_TRUE(channel_->Begin("x", 100 * kPage).content);  // and grows again
 }
 
+TEST_F(ChannelTest, WhatIsFreeAtTheEndOfARegionCountsWhenItGrows) {
+  BlockRelease(channel_->Begin("x", 150 * kPage).content);
+  EXPECT_TRUE(channel_->Begin("x", 220 * kPage).content);
+}
+
 TEST_F(ChannelTest, SmallMessagesStillPassWhereTensorsHaveFilledTheRegion) {
   while (channel_->Begin("x", 8 * kPage).content) {
   }

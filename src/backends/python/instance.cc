@@ -62,11 +62,11 @@ Result<Nothing> Instance::Initialize(std::shared_ptr<Worker> worker, Nanos limit
     return std::unexpected(std::move(answer).error());
   }
   if (answer->result.Bool()) worker->AskWhetherReady();
+  worker->SetOwner(setup_.slot);  // before anybody may post to it
   {
     std::lock_guard lock(slot.mutex_);
     slot.initialized_ = true;
   }
-  worker->SetOwner(setup_.slot);
   return Nothing{};
 }
 
@@ -84,7 +84,7 @@ Instance::~Instance() {
 void Instance::Execute(ExecutionBatch batch) {
   std::shared_ptr<Worker> worker = setup_.slot->running();
   if (worker && worker->Post(batch)) return;
-  if (batch.empty()) return setup_.slot->OnBatchOver();  // the worker's end has answered it
+  if (batch.empty()) return setup_.slot->OnBatchOver();  // it is answered
   std::vector<ExecutionBatch> unstarted;
   unstarted.push_back(std::move(batch));
   setup_.slot->OnWorkerEnd(std::move(unstarted));

@@ -17,7 +17,10 @@ constexpr std::array<Code, 8> kTritonCodes = {Code::kInternal,    Code::kInterna
 constexpr std::size_t kShapeMost = 1024;  // dims of a tensor, far beyond any
 
 Result<Tensor> ReadTensor(PackReader& reader, const Message& message) {
-  auto broken = [] { return Error(Code::kInternal, "the worker's message has a tensor that makes no sense", "bad_message"); };
+  auto broken = [&reader] {
+    reader.Refuse();
+    return Error(Code::kInternal, "the worker's message has a tensor that makes no sense", "bad_message");
+  };
   if (reader.Array() != 5) return broken();
   Tensor tensor;
   tensor.name = reader.Text();
@@ -136,16 +139,21 @@ std::int64_t TritonCodeOf(Code code) {
 }
 
 Result<Nothing> ReadResponse(PackReader& reader, const Message& message, InferResponse& response) {
-  if (reader.Array() != 3) return Error(Code::kInternal, "the worker's message has a response that makes no sense", "bad_message");
+  auto broken = [&reader] {
+    reader.Refuse();
+    return Error(Code::kInternal, "the worker's message has a response that makes no sense", "bad_message");
+  };
+  if (reader.Array() != 3) return broken();
   if (!reader.TakeNil()) {
-    if (reader.Array() != 2) return Error(Code::kInternal, "the worker's message has an error that makes no sense", "bad_message");
+    if (reader.Array() != 2) return broken();
     std::int64_t code = reader.Int();
     response.error = Status{CodeOf(code), std::string(reader.Text()), code == 0 ? "unknown_error" : "model_error", ""};
   }
-  if (std::string_view parameters = reader.Text(); !parameters.empty()) {
+  std::string_view parameters = reader.Text();
+  TRY(response.outputs, ReadTensors(reader, message));
+  if (!parameters.empty()) {  // last, so that the reader stands behind the response whatever they hold
     TRY(response.parameters, ReadParametersJson(parameters));
   }
-  TRY(response.outputs, ReadTensors(reader, message));
   return Nothing{};
 }
 

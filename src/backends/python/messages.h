@@ -17,7 +17,7 @@ enum class CallKind : std::uint8_t { kAutoComplete, kInitialize, kExecute, kFina
 enum class Said : std::uint8_t {
   kDone,        // error or nil, result
   kResponse,    // request, flags, response or nil
-  kWatch,       // request: keep its cell's `cancelled` up to date
+  kWatch,       // call, request: reply whether its client went away, and keep its cell up to date
   kLog,         // level, file, line, text
   kReady,       // whether the model says that it is ready, or nil
   kMetric,      // call, [what, ...]
@@ -40,7 +40,7 @@ std::size_t LayOut(const std::vector<Tensor>& tensors, std::size_t at, std::vect
 void CopyTensors(const std::vector<Tensor>& tensors, const std::size_t* offsets, char* to);
 // name, datatype, shape, offset, size
 void PackTensor(PackWriter& writer, const Tensor& tensor, std::size_t offset);
-// Tensors of the worker, views into the message. An error says what is wrong with them.
+// Tensors of the worker, views into the message. After an error the reader is not ok.
 Result<std::vector<Tensor>> ReadTensors(PackReader& reader, const Message& message);
 
 // Parameters as the JSON object that models get; empty when there are none.
@@ -51,7 +51,7 @@ Result<Parameters> ReadParametersJson(std::string_view json);
 Code CodeOf(std::int64_t triton_code);
 std::int64_t TritonCodeOf(Code code);
 
-// [error or nil, parameters, outputs] into `response`.
+// [error or nil, parameters, outputs] into `response`. When only the parameters are wrong, the reader stays ok and stands behind it all.
 Result<Nothing> ReadResponse(PackReader& reader, const Message& message, InferResponse& response);
 
 }  // namespace nereid::python

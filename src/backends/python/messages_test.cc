@@ -123,5 +123,17 @@ TEST(ReadResponse, TellsAnErrorFromOutputs) {
   EXPECT_EQ(response.error->message, "no");
 }
 
+// The responses of a batch are read one after another.
+TEST(ReadResponse, StandsBehindAResponseWhoseParametersAreRefused) {
+  PackWriter writer;
+  writer.Array(3).Nil().Text("{\"a\":[]}").Array(0);
+  writer.Array(3).Nil().Text("{\"a\":7}").Array(0);
+  PackReader reader(writer.bytes());
+  InferResponse first, second;
+  EXPECT_FALSE(ReadResponse(reader, {}, first));
+  ASSERT_TRUE(ReadResponse(reader, {}, second));
+  EXPECT_EQ(second.parameters, (Parameters{{"a", std::int64_t{7}}}));
+}
+
 }  // namespace
 }  // namespace nereid::python

@@ -1,5 +1,7 @@
 #include "backends/python/nested_answers.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "backends/python/messages.h"
@@ -35,7 +37,7 @@ void NestedAnswers::OnRead(int count) {
   std::function<void()> wake;
   {
     std::lock_guard lock(mutex_);
-    under_way_ = std::max(0, under_way_ - count);
+    under_way_ = std::max(0, under_way_ - std::clamp(count, 0, kUnderWayMost));
     wake = std::exchange(wake_, nullptr);
   }
   if (wake) wake();

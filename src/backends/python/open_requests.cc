@@ -3,6 +3,19 @@
 #include <algorithm>
 
 namespace nereid::python {
+namespace {
+
+// Of responses that wait for a slow client. Beyond the first, send() waits in the worker; beyond the second, which only a model reaches
+// that does not wait there (its event loop must go on), the request fails.
+constexpr std::size_t kAheadBytes = 4 << 20, kAheadBytesMost = 64 << 20;
+
+std::size_t BytesOf(const InferResponse& response) {
+  std::size_t bytes = 1024;  // of the bare response
+  for (const Tensor& tensor : response.outputs) bytes += tensor.data.size();
+  return bytes;
+}
+
+}  // namespace
 
 OpenRequests::OpenRequests(ChannelControl& control, const OutputRules& rules, bool decoupled, Told told)
     : control_(control), rules_(rules), decoupled_(decoupled), told_(std::move(told)) {
@@ -14,7 +27,10 @@ std::optional<OpenRequests::Places> OpenRequests::Reserve(std::size_t count) {
   if (free_cells_.size() < count) return std::nullopt;
   Places places{std::exchange(next_, next_ + count), {}};
   for (auto cell = free_cells_.end() - static_cast<std::ptrdiff_t>(count); cell != free_cells_.end(); ++cell) {
-    control_.cells[*cell] = {0, 0};
+    // The number last: what a worker still holds of an earlier request does not take the words for its own.
+    __atomic_store_n(&control_.cells[*cell].cancelled, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&control_.cells[*cell].blocked, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&control_.cells[*cell].request, places.first + places.cells.size(), __ATOMIC_RELEASE);
     places.cells.push_back(*cell);
   }
   free_cells_.resize(free_cells_.size() - count);
@@ -29,7 +45,7 @@ void OpenRequests::GiveBack(const Places& places) {
 void OpenRequests::Add(const Places& places, ExecutionBatch batch, const ComputeTimes& times) {
   std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < batch.size(); ++i)
-    open_.emplace_hint(open_.end(), places.first + i, Open{std::move(batch[i]), places.cells[i], times, {}});
+    open_.emplace_hint(open_.end(), places.first + i, Open{std::move(batch[i]), places.cells[i], times, {}, 0});
 }
 
 ExecutionBatch OpenRequests::TakeBack(Range requests) {
@@ -77,6 +93,7 @@ void OpenRequests::Fail(std::uint64_t request, const Status& why) {
   Open* open = Get(request);
   if (!open) return;
   open->waiting.clear();
+  open->waiting_bytes = 0;
   InferResponse response;
   response.error = why;
   Deliver(request, *open, std::move(response));
@@ -104,17 +121,22 @@ void OpenRequests::Deliver(std::uint64_t request, Open& open, InferResponse resp
     open.times.end = now;
     response.times = open.times;
   }
-  bool final = response.final, first = open.waiting.empty();
-  open.waiting.push_back(std::move(response));
-  if (!first) return;
-  Pushed pushed = open.execution->Send(std::move(open.waiting.front()));
+  if (!open.waiting.empty()) return Wait(request, open, std::move(response));
+  bool final = response.final;
+  Pushed pushed = open.execution->Send(std::move(response));
   if (final) return End(request, open);
-  if (pushed == Pushed::kFull) {
-    __atomic_store_n(&Cell(open).blocked, 1, __ATOMIC_RELEASE);
-    return AwaitRoom(request, open);
-  }
-  open.waiting.pop_front();
   if (pushed == Pushed::kGone) __atomic_store_n(&Cell(open).cancelled, 1, __ATOMIC_RELEASE);
+  if (pushed != Pushed::kFull) return;
+  Wait(request, open, std::move(response));
+  AwaitRoom(request, open);
+}
+
+void OpenRequests::Wait(std::uint64_t request, Open& open, InferResponse response) {
+  if (open.waiting_bytes > kAheadBytesMost)
+    return Fail(request, Status{Code::kUnavailable, "the client reads too slowly: too many responses wait for it", "slow_client", ""});
+  open.waiting_bytes += BytesOf(response);
+  open.waiting.push_back(std::move(response));
+  if (open.waiting_bytes > kAheadBytes) __atomic_store_n(&Cell(open).blocked, 1, __ATOMIC_RELEASE);
 }
 
 void OpenRequests::AwaitRoom(std::uint64_t request, Open& open) {
@@ -129,12 +151,13 @@ void OpenRequests::End(std::uint64_t request, Open& open) {
   open_.erase(request);
 }
 
-void OpenRequests::Watch(std::uint64_t request) {
+bool OpenRequests::Watch(std::uint64_t request) {
   Open* open = Get(request);
-  if (!open) return;
+  if (!open) return false;
   // A copy: `told` comes at once when it is cancelled already.
   Cancellation cancellation = open->execution->request().cancellation;
   cancellation.OnCancel([told = told_, request] { told(request); });
+  return cancellation.cancelled();
 }
 
 void OpenRequests::Renew(std::uint64_t request) {
@@ -146,10 +169,13 @@ void OpenRequests::Renew(std::uint64_t request) {
   }
   while (!open->waiting.empty()) {
     bool final = open->waiting.front().final;
+    std::size_t bytes = BytesOf(open->waiting.front());
     Pushed pushed = open->execution->Send(std::move(open->waiting.front()));
     if (final) return End(request, *open);
     if (pushed == Pushed::kFull) return AwaitRoom(request, *open);
     open->waiting.pop_front();
+    open->waiting_bytes -= bytes;
+    if (open->waiting_bytes <= kAheadBytes / 2) Unblock(*open);
   }
   Unblock(*open);
 }

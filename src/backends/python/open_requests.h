@@ -51,8 +51,8 @@ class OpenRequests {
   void Fail(std::uint64_t request, const Status& why);
   void FailAll(const Status& why);
 
-  // The model asks whether the client went away: from now on the cell says so.
-  void Watch(std::uint64_t request);
+  // The model asks whether the client went away: it has, or from now on the cell says so.
+  bool Watch(std::uint64_t request);
   // After `told`: sends what waits, and renews the cell.
   void Renew(std::uint64_t request);
 
@@ -65,11 +65,13 @@ class OpenRequests {
     std::uint32_t cell = 0;
     ComputeTimes times;
     std::deque<InferResponse> waiting;  // for room at the client
+    std::size_t waiting_bytes = 0;
   };
 
   // Stays where it is until End, which is called in turns only; null when there is none.
   Open* Get(std::uint64_t request);
   void Deliver(std::uint64_t request, Open& open, InferResponse response);
+  void Wait(std::uint64_t request, Open& open, InferResponse response);
   void AwaitRoom(std::uint64_t request, Open& open);
   void End(std::uint64_t request, Open& open);
   ChannelCell& Cell(const Open& open) { return control_.cells[open.cell]; }

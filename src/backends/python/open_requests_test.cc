@@ -49,10 +49,11 @@ class OpenRequestsTest : public testing::Test {
     cell_ = &control_->cells[places->cells.front()];
     return places->first;
   }
-  static InferResponse Numbered(int number, bool final = false) {
+  static InferResponse Numbered(int number, bool final = false, std::size_t bytes = 0) {
     InferResponse response;
     response.client_id = std::to_string(number);
     response.final = final;
+    if (bytes > 0) response.outputs = {{.name = "OUT", .datatype = Datatype::kUint8, .data = Bytes(nullptr, nullptr, bytes)}};
     return response;
   }
   std::vector<std::string> Got() const {
@@ -93,7 +94,8 @@ TEST_F(OpenRequestsTest, ResponsesWaitInOrderForAClientThatReadsSlowly) {
   open_->Send(request, Numbered(1));
   client_->next = Pushed::kFull;
   open_->Send(request, Numbered(2));
-  open_->Send(request, Numbered(3));
+  EXPECT_EQ(cell_->blocked, 0u);
+  open_->Send(request, Numbered(3, false, 5 << 20));
   EXPECT_EQ(cell_->blocked, 1u);  // the worker's send() waits
   EXPECT_EQ(Got(), std::vector<std::string>{"1"});
   client_->next = Pushed::kTaken;
@@ -104,6 +106,29 @@ TEST_F(OpenRequestsTest, ResponsesWaitInOrderForAClientThatReadsSlowly) {
   EXPECT_EQ(cell_->blocked, 0u);
   open_->Send(request, Numbered(4, true));
   EXPECT_EQ(open_->Find(request), nullptr);
+}
+
+TEST_F(OpenRequestsTest, AModelThatDoesNotWaitForASlowClientLosesTheRequestNotTheMemory) {
+  Make(true);
+  std::uint64_t request = Open(client_);
+  client_->next = Pushed::kFull;
+  open_->Send(request, Numbered(0, false, 100 << 20));  // one response may have any size
+  EXPECT_NE(open_->Find(request), nullptr);
+  open_->Send(request, Numbered(1, false, 1));
+  EXPECT_EQ(open_->Find(request), nullptr);
+  ASSERT_EQ(client_->got.size(), 1u);
+  EXPECT_EQ(client_->got[0].error->reason, "slow_client");
+}
+
+TEST_F(OpenRequestsTest, ACellSaysWhoseItIs) {
+  Make(true);
+  std::uint64_t first = Open(client_);
+  ChannelCell* cell = cell_;
+  EXPECT_EQ(cell->request, first);
+  open_->Send(first, Numbered(1, true));
+  std::uint64_t second = Open(client_);
+  ASSERT_EQ(cell_, cell);
+  EXPECT_EQ(cell->request, second);
 }
 
 TEST_F(OpenRequestsTest, AFinalResponseWaitsBehindOthersAndThenEnds) {
@@ -122,10 +147,11 @@ TEST_F(OpenRequestsTest, AFinalResponseWaitsBehindOthersAndThenEnds) {
 TEST_F(OpenRequestsTest, ACancelledRequestIsToldToTheWorkerOnceItAsks) {
   Make(true);
   std::uint64_t request = Open(client_);
-  open_->Watch(request);
+  EXPECT_FALSE(open_->Watch(request));
   EXPECT_TRUE(told_.empty());
   client_->cancellation.Cancel();
   EXPECT_EQ(told_, std::vector<std::uint64_t>{request});
+  EXPECT_TRUE(open_->Watch(request));
   open_->Renew(request);
   EXPECT_EQ(cell_->cancelled, 1u);
 }

@@ -44,6 +44,8 @@ class PackReader {
   explicit PackReader(std::string_view bytes) : bytes_(bytes) {}
 
   bool ok() const { return ok_; }
+  // What was read makes no sense together, so where the next value begins is not known: ok() is false from now on.
+  void Refuse() { ok_ = false; }
   // Takes a nil that comes next; else leaves what comes.
   bool TakeNil();
   bool Bool();

@@ -180,6 +180,7 @@ class PythonBackend final : public Backend {
                                 std::to_string(options.memory_limit_bytes),
                                 std::to_string(std::min<std::size_t>(1 + world_.homes.size(), kEvents))};
     worker.command.environment = WorkerVariables(module_folder_, setup.interpreter, world_.secret_variables);
+    worker.environment = setup.interpreter.unpacked;
     worker.sizes = options.sizes;
     worker.region_prefix = options.region_prefix;
     worker.decoupled = config.model_transaction_policy().decoupled();

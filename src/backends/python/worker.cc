@@ -78,7 +78,8 @@ Result<Nothing> Worker::MakeEvents() {
 }
 
 Result<std::shared_ptr<Worker>> Worker::Start(WorkerSetup setup, Tender& tender) {
-  std::shared_ptr<Worker> self(new Worker(std::move(setup)));
+  auto environment = std::exchange(setup.environment, nullptr);
+  std::shared_ptr<Worker> self(new Worker(std::move(setup), std::move(environment)));
   const WorkerSetup& set = self->setup_;
   TRY(self->channel_, Channel::Create(fmt::format("{}_{}", set.region_prefix, set.name), set.sizes));
   self->nested_ = std::make_shared<NestedCalls>(set.world, self->channel_);
@@ -88,7 +89,7 @@ Result<std::shared_ptr<Worker>> Worker::Start(WorkerSetup setup, Tender& tender)
                       [told = self->told_](std::uint64_t request) { told->Tell(request); });
   TRY_DO(self->MakeEvents());
   auto up = std::make_shared<Waiter>();
-  self->calls_.push_back(Call{0, NowNanos(), up, {}});
+  self->calls_.push_back(Call{{}, NowNanos(), up, {}});
   std::vector<int> events;
   for (const Descriptor& event : self->events_) events.push_back(event.get());
   TRY(self->process_, Process::Start(set.command, *self->channel_, events));
@@ -126,16 +127,14 @@ void Worker::Kill(std::string why) {
 
 // ---------------------------------------------------------------- calls
 
-bool Worker::PushCall(const Channel::Draft& draft, Call call) {
+template <typename Before>
+bool Worker::PushCall(const Channel::Draft& draft, Call call, Before before) {
   {
     std::lock_guard lock(calls_mutex_);
     if (closed_) return false;
-    auto place = channel_->PushCall(draft);
-    if (!place) {
-      Kill("it leaves its calls unread");
-      return false;
-    }
-    call.place = *place;
+    before();
+    call.place = channel_->PushCall(draft);
+    if (!call.place) Kill("it leaves its calls unread");
     call.began = NowNanos();
     calls_.push_back(std::move(call));
   }
@@ -147,7 +146,7 @@ Result<Worker::Answer> Worker::Ask(const PackWriter& call, Nanos limit) {
   Channel::Draft draft = channel_->Begin(call.bytes(), 0);
   if (!draft.content) return Error(Code::kInternal, fmt::format("the shared memory of '{}' is full", setup_.name), "no_shared_memory");
   auto waiter = std::make_shared<Waiter>();
-  if (!PushCall(draft, Call{0, 0, waiter, {}})) return Error(Code::kInternal, end_text(), "worker_ended");
+  if (!PushCall(draft, Call{{}, 0, waiter, {}}, [] {})) return Error(Code::kInternal, end_text(), "worker_ended");
   return Await(*waiter, limit);
 }
 
@@ -227,7 +226,8 @@ bool Worker::Post(ExecutionBatch& batch) {
       std::lock_guard lock(calls_mutex_);
       owner = owner_;
     }
-    if (owner) owner->OnBatchOver();
+    if (!owner) return false;  // the batch is answered, and the caller says that it is over
+    owner->OnBatchOver();
     return true;
   };
   std::optional<OpenRequests::Places> places = open_->Reserve(batch.size());
@@ -240,9 +240,8 @@ bool Worker::Post(ExecutionBatch& batch) {
   }
   times.input_end = std::chrono::steady_clock::now();
   OpenRequests::Range requests{places->first, batch.size()};
-  open_->Add(*places, std::move(batch), times);
-  if (PushCall(*draft, Call{0, 0, nullptr, requests})) return true;
-  batch = open_->TakeBack(requests);
+  if (PushCall(*draft, Call{{}, 0, nullptr, requests}, [&] { open_->Add(*places, std::move(batch), times); })) return true;
+  open_->GiveBack(*places);
   return false;
 }
 
@@ -274,7 +273,9 @@ void Worker::Turn() {
       break;
     }
     Handle(message);
-    if (count == kMessagesOfTurn && !end_due_) {
+    if (end_due_) {
+      if (count == kRingEntries) break;  // what the worker has started may go on writing after its end
+    } else if (count == kMessagesOfTurn) {
       ::eventfd_write(event(), 1);
       break;
     }
@@ -290,7 +291,7 @@ void Worker::Handle(const Message& message) {
   switch (said) {
     case Said::kDone: HandleDone(reader, message); break;
     case Said::kResponse: HandleResponse(reader, message); break;
-    case Said::kWatch: open_->Watch(reader.Uint()); break;
+    case Said::kWatch: HandleWatch(reader); break;
     case Said::kLog: HandleLog(reader); break;
     case Said::kReady: HandleReady(reader); break;
     default:
@@ -349,6 +350,14 @@ void Worker::HandleResponse(PackReader& reader, const Message& message) {
     if (auto read = ReadResponse(reader, message, response); !read) response.error = Failed(read.error().message);
   }
   if (reader.ok()) open_->Send(id, std::move(response));
+}
+
+void Worker::HandleWatch(PackReader& reader) {
+  std::uint64_t call = reader.Uint();
+  bool cancelled = open_->Watch(reader.Uint());
+  PackWriter result;
+  result.Bool(cancelled);
+  if (reader.ok()) nested_->Reply(call, true, nullptr, result.bytes());
 }
 
 void Worker::HandleLog(PackReader& reader) {
@@ -416,10 +425,12 @@ void Worker::CheckReady() {
   if (!asks_ready_) return;
   std::int64_t now = NowNanos();
   if (ready_asked_ == 0) {
-    ready_asked_ = now;
     PackWriter ask;
     ask.Array(4).Uint(kAskReady).Bool(false).Nil().Nil();
-    if (Channel::Draft draft = channel_->Begin(ask.bytes(), 0); draft.content) channel_->PushReply(draft);
+    Channel::Draft draft = channel_->Begin(ask.bytes(), 0);
+    if (!draft.content) return;
+    ready_asked_ = now;
+    channel_->PushReply(draft);
   } else if (Nanos(now - ready_asked_) > kReadyLimit && ready_.exchange(false)) {
     LOG_WARNING("'{}' is not ready: is_ready() has not returned within {} s", setup_.name,
                 std::chrono::duration_cast<std::chrono::seconds>(kReadyLimit).count());
@@ -434,6 +445,7 @@ void Worker::End() {
     std::string last_words = process_.LastWords();
     if (!kill_reason_.empty()) text += ": " + kill_reason_;
     if (!last_words.empty()) text += "\n\n" + last_words;
+    environment_.reset();
     end_text_ = text;
     ended_.store(true, std::memory_order_release);
     end_wake_.notify_all();
@@ -449,9 +461,14 @@ void Worker::End() {
   std::vector<ExecutionBatch> unstarted;
   int begun = 0;
   for (Call& call : calls) {
-    if (call.waiter) call.waiter->Set(Error(Code::kInternal, text, "worker_ended"));
-    else if (channel_->Taken(call.place)) ++begun;
-    else unstarted.push_back(open_->TakeBack(call.requests));
+    if (call.waiter) {
+      call.waiter->Set(Error(Code::kInternal, text, "worker_ended"));
+      continue;
+    }
+    ExecutionBatch batch;
+    if (!call.place || !channel_->Taken(*call.place)) batch = open_->TakeBack(call.requests);
+    if (batch.empty()) ++begun;
+    else unstarted.push_back(std::move(batch));
   }
   open_->FailAll(Failed(text));
   nested_->Stop();

@@ -36,6 +36,7 @@ class WorkerOwner {
 struct WorkerSetup {
   std::string name;  // of the instance: "m_0_0"
   Command command;
+  std::shared_ptr<const void> environment;  // keeps the folder of the Python that runs it
   RegionSizes sizes;
   std::string region_prefix;  // seen in /proc only
   bool decoupled = false;
@@ -66,7 +67,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
 
   // Before the first Post. When the worker has ended, `owner` is told at once.
   void SetOwner(std::shared_ptr<WorkerOwner> owner);
-  // Hands over a batch, whose requests are answered as the worker does. False: the worker has ended and `batch` is as it was. Any thread.
+  // Hands over a batch, whose requests are answered as the worker does. False: the worker has ended, and `batch` is as it was, or empty
+  // when it could not have been taken anyway. Any thread.
   bool Post(ExecutionBatch& batch);
 
   // From now on the model is asked every second whether it is ready.
@@ -95,19 +97,20 @@ class Worker : public std::enable_shared_from_this<Worker> {
 
   // A call that has no answer yet. The worker takes them in their order.
   struct Call {
-    std::uint32_t place = 0;  // in the ring
-    std::int64_t began = 0;   // when it became the first; steady nanoseconds
+    std::optional<std::uint32_t> place;  // in the ring
+    std::int64_t began = 0;              // when it became the first; steady nanoseconds
     std::shared_ptr<Waiter> waiter;
     OpenRequests::Range requests{};  // of an execute, which has no waiter
   };
 
-  explicit Worker(WorkerSetup setup) : setup_(std::move(setup)) {}
+  Worker(WorkerSetup setup, std::shared_ptr<const void> environment) : setup_(std::move(setup)), environment_(std::move(environment)) {}
 
   Result<Nothing> MakeEvents();
   Result<Answer> Await(Waiter& waiter, Nanos limit);
   Result<Channel::Draft> DraftExecute(const ExecutionBatch& batch, const OpenRequests::Places& places);
-  // False: the worker has ended.
-  bool PushCall(const Channel::Draft& draft, Call call);
+  // False: the worker has ended. `before` runs in front of it, together with it or not at all.
+  template <typename Before>
+  bool PushCall(const Channel::Draft& draft, Call call, Before before);
 
   // Takes turns until all has been looked at.
   void Run();
@@ -117,6 +120,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   void Handle(const Message& message);
   void HandleDone(PackReader& reader, const Message& message);
   void HandleResponse(PackReader& reader, const Message& message);
+  void HandleWatch(PackReader& reader);
   void HandleLog(PackReader& reader);
   void HandleReady(PackReader& reader);
   void Settle(OpenRequests::Range requests, PackReader& reader, const Message& message);
@@ -128,6 +132,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
   Status Failed(std::string_view text, Code code = Code::kInternal) const;
 
   const WorkerSetup setup_;
+  std::shared_ptr<const void> environment_;  // of the setup, until the process has ended
   std::vector<Descriptor> events_;
   std::vector<std::shared_ptr<void>> watches_;  // of the homes, until the end
   std::shared_ptr<Channel> channel_;

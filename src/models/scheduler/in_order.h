@@ -26,6 +26,7 @@ class InOrder {
   std::mutex mutex_;
   std::deque<Held> held_;    // guarded by mutex_
   std::uint64_t first_ = 0;  // the number of the front; guarded by mutex_
+  bool leaving_ = false;     // somebody sends answers; guarded by mutex_
 };
 
 }  // namespace nereid::models

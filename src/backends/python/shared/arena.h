@@ -149,9 +149,14 @@ static inline char* ArenaAllocate(Arena* arena, uint64_t bytes, int tensors) {
   if (block) return block;
   ArenaReclaim(arena, arena->used.count);
   if ((block = ArenaTake(arena, need, most))) return block;
-  uint64_t steps = (need + arena->growth - 1) / arena->growth;
+  uint64_t tail = 0;  // free bytes at the region's end, which the new ones join
+  if (arena->free.count) {
+    ArenaSpan last = arena->free.spans[arena->free.count - 1];
+    if (last.offset + last.size == arena->size) tail = last.size;
+  }
+  uint64_t steps = (need - tail + arena->growth - 1) / arena->growth;
   uint64_t grown = arena->size + steps * arena->growth;
-  if (grown > most) grown = arena->size + need;
+  if (grown > most) grown = arena->size + need - tail;
   if (grown > most || ftruncate(arena->fd, (off_t)grown) != 0) return (char*)0;
   ArenaSpan added = {arena->size, grown - arena->size};
   arena->size = grown;

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 enum {
-  kChannelVersion = 1,
+  kChannelVersion = 2,
   kRingEntries = 1024,  // a power of two
   kCells = 4096,
   kEvents = 17,       // the tender's, and one for each home
@@ -46,6 +46,7 @@ typedef struct {
 
 // A request's own words. The server writes.
 typedef struct {
+  uint64_t request;  // whose they are
   uint32_t cancelled;
   uint32_t blocked;  // the client reads too slowly: send() waits here until it is 0
 } ChannelCell;
