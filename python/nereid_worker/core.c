@@ -475,14 +475,14 @@ static ChannelCell* Cell(PyObject* args, uint64_t* request) {
   return &control->cells[at % kCells];
 }
 
-/* False once the cell is another request's. */
+/* False once the cell is another request's, so that this one has had its last answer. */
 static int Owns(const ChannelCell* cell, uint64_t request) { return __atomic_load_n(&cell->request, __ATOMIC_ACQUIRE) == request; }
 
 static PyObject* Cancelled(PyObject* self, PyObject* args) {
   (void)self;
   uint64_t request;
   ChannelCell* cell = Cell(args, &request);
-  return cell ? PyBool_FromLong(Owns(cell, request) && __atomic_load_n(&cell->cancelled, __ATOMIC_ACQUIRE)) : NULL;
+  return cell ? PyBool_FromLong(!Owns(cell, request) || __atomic_load_n(&cell->cancelled, __ATOMIC_ACQUIRE)) : NULL;
 }
 
 /* Returns once the client has room again. */

@@ -133,7 +133,7 @@ class InferenceRequest:
 
 
 class Cancellation:
-    """Whether the client of a request has gone away."""
+    """Whether nobody waits for a request any more."""
 
     __slots__ = ("_id", "_cell", "_watched")
 

@@ -214,6 +214,28 @@ def test_a_slow_client_does_not_hold_the_event_loop_of_others(serve):
     slow.close()
 
 
+def test_an_execute_that_waits_too_long_for_a_slow_client_loses_that_client_only(serve):
+    write_model(serve.repository, "m", PARTS + """
+    class TritonPythonModel:
+        def execute(self, requests):
+            for request in requests:
+                sender = request.get_response_sender()
+                for i in range(int(request.inputs()[0].as_numpy()[0])):
+                    if sender.is_cancelled(): break
+                    sender.send(answer(np.zeros(1 << 18)))
+                sender.send(answer(7), flags=FINAL)
+    """, [INT_IN], [INT_OUT], DECOUPLED + 'parameters { key: "EXECUTE_TIMEOUT_SECONDS" value { string_value: "1" } }\n')
+    server = serve()
+    worker = named(server.pid, "nereid_worker m_0")
+    slow = socket.create_connection(server.http.split(":"))
+    body = b'{"IN": [100000]}'
+    slow.sendall(b"POST /v2/models/m/generate_stream HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    assert slow.recv(1)
+    assert server.post("/v2/models/m/generate", json={"IN": [0]}).json()["OUT"] == 7
+    slow.close()
+    assert named(server.pid, "nereid_worker m_0") == worker
+
+
 def test_the_first_look_at_a_request_sees_that_it_was_cancelled(serve):
     write_model(serve.repository, "m", (GATED % str(serve.gate)).replace("while not os", """pb_utils.Logger.log_info("begun")
             while not os""").replace("return [", """pb_utils.Logger.log_info("cancelled: %s" % [r.is_cancelled() for r in requests])

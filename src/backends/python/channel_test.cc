@@ -109,6 +109,14 @@ TEST_F(ChannelTest, RepliesWaitForRoomInTheRing) {
   }
 }
 
+TEST_F(ChannelTest, AWorkerThatFoundNoRoomDoesNotSleepOnceThereIsSome) {
+  worker_.Say("x");
+  std::uint32_t seen = BellRead(&channel_->control().room_bell);
+  Message message;
+  ASSERT_EQ(channel_->Pop(message), 1);
+  EXPECT_NE(BellRead(&channel_->control().room_bell), seen);  // so that waiting for it ends at once
+}
+
 TEST_F(ChannelTest, CallsBeyondTheRingAreRefused) {
   Channel::Draft draft = channel_->Begin("x", 0);
   for (int i = 0; i < kRingEntries; ++i) EXPECT_TRUE(channel_->PushCall(draft));

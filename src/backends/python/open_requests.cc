@@ -92,6 +92,7 @@ void OpenRequests::Send(std::uint64_t request, InferResponse response) {
 void OpenRequests::Fail(std::uint64_t request, const Status& why) {
   Open* open = Get(request);
   if (!open) return;
+  __atomic_store_n(&Cell(*open).cancelled, 1, __ATOMIC_RELEASE);  // whatever the model still makes is for nobody
   open->waiting.clear();
   open->waiting_bytes = 0;
   InferResponse response;
@@ -106,6 +107,18 @@ void OpenRequests::FailAll(const Status& why) {
     for (const auto& [request, open] : open_) all.push_back(request);
   }
   for (std::uint64_t request : all) Fail(request, why);
+}
+
+bool OpenRequests::FailBlocked(const Status& why) {
+  std::vector<std::uint64_t> blocked;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [request, open] : open_) {
+      if (open.waiting_bytes > kAheadBytes) blocked.push_back(request);
+    }
+  }
+  for (std::uint64_t request : blocked) Fail(request, why);
+  return !blocked.empty();
 }
 
 void OpenRequests::Deliver(std::uint64_t request, Open& open, InferResponse response) {
@@ -153,7 +166,7 @@ void OpenRequests::End(std::uint64_t request, Open& open) {
 
 bool OpenRequests::Watch(std::uint64_t request) {
   Open* open = Get(request);
-  if (!open) return false;
+  if (!open) return true;
   // A copy: `told` comes at once when it is cancelled already.
   Cancellation cancellation = open->execution->request().cancellation;
   cancellation.OnCancel([told = told_, request] { told(request); });

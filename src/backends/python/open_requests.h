@@ -50,8 +50,10 @@ class OpenRequests {
   // The last answer is this error. Does nothing when there was a last one.
   void Fail(std::uint64_t request, const Status& why);
   void FailAll(const Status& why);
+  // Those whose slow clients let send() wait in the worker. False: there are none.
+  bool FailBlocked(const Status& why);
 
-  // The model asks whether the client went away: it has, or from now on the cell says so.
+  // The model asks whether nobody waits for more: it is so, or from now on the cell says it once it is.
   bool Watch(std::uint64_t request);
   // After `told`: sends what waits, and renews the cell.
   void Renew(std::uint64_t request);

@@ -120,6 +120,22 @@ TEST_F(OpenRequestsTest, AModelThatDoesNotWaitForASlowClientLosesTheRequestNotTh
   EXPECT_EQ(client_->got[0].error->reason, "slow_client");
 }
 
+TEST_F(OpenRequestsTest, OnlyRequestsWhoseClientsHoldUpTheWorkerAreFailedForIt) {
+  Make(true);
+  auto slow = std::make_shared<Client>();
+  slow->next = Pushed::kFull;
+  std::uint64_t other = Open(client_), held = Open(slow);
+  open_->Send(held, Numbered(1));
+  EXPECT_FALSE(open_->FailBlocked(Status{}));
+  open_->Send(held, Numbered(2, false, 5 << 20));
+  EXPECT_TRUE(open_->FailBlocked(Status{}));
+  EXPECT_EQ(open_->Find(held), nullptr);
+  EXPECT_NE(open_->Find(other), nullptr);
+  EXPECT_EQ(cell_->blocked, 0u);
+  EXPECT_EQ(cell_->cancelled, 1u);
+  EXPECT_TRUE(open_->Watch(held));
+}
+
 TEST_F(OpenRequestsTest, ACellSaysWhoseItIs) {
   Make(true);
   std::uint64_t first = Open(client_);

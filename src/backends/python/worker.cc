@@ -412,6 +412,11 @@ void Worker::CheckHang(SteadyTime now) {
     stacks_asked_ = {};
     return;
   }
+  if (too_long && open_->FailBlocked(Failed("the client reads too slowly, and send() waits for it", Code::kUnavailable))) {
+    std::lock_guard lock(calls_mutex_);
+    if (!calls_.empty()) calls_.front().began = NowNanos();
+    return;
+  }
   if (stacks_asked_ == SteadyTime{}) {  // the next tick kills it; its stacks tell where it hung
     stacks_asked_ = now;
     process_.AskForStacks();
