@@ -144,9 +144,12 @@ std::optional<net::Encoding> ParseEncoding(std::string_view name) {
 
 std::string PercentEncode(std::string_view text) {
   std::string out;
+  std::size_t character = 0;  // where the last UTF-8 character begins in `out`
   for (char c : text) {
+    if ((c & 0xC0) != 0x80) character = out.size();
     if (c >= ' ' && c <= '~' && c != '%') out += c;
     else fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+    if (out.size() > kStatusTextMax) return out.substr(0, character) + " ... (cut)";
   }
   return out;
 }

@@ -17,6 +17,7 @@ namespace nereid::grpc_front {
 // Whether a message is compressed, and its length.
 inline constexpr std::size_t kPrefixBytes = 5;
 inline constexpr std::size_t kMessageBytesMax = std::numeric_limits<std::int32_t>::max();
+inline constexpr std::size_t kStatusTextMax = 4096;  // clients refuse heads and trailers of more than 8 KiB
 
 // A message on its way out, its prefix first.
 struct Message {
@@ -58,7 +59,7 @@ class MessageReader {
 std::optional<Nanos> ParseTimeout(std::string_view text);
 // Of grpc-encoding. Nothing: we do not know it.
 std::optional<net::Encoding> ParseEncoding(std::string_view name);
-// For grpc-message: what is not printable ASCII as %XX.
+// For grpc-message: what is not printable ASCII as %XX. Not much longer than kStatusTextMax: a longer text is cut and says so.
 std::string PercentEncode(std::string_view text);
 
 }  // namespace nereid::grpc_front

@@ -134,5 +134,14 @@ TEST(PercentEncode, KeepsPrintableAscii) {
   EXPECT_EQ(PercentEncode("100%\nä"), "100%25%0A%C3%A4");
 }
 
+TEST(PercentEncode, CutsALongTextBetweenCharacters) {
+  std::string text = "x";
+  for (int i = 0; i < 5000; ++i) text += "ä";
+  std::string encoded = PercentEncode(text);
+  EXPECT_LT(encoded.size(), kStatusTextMax + 20);
+  EXPECT_GT(encoded.size(), kStatusTextMax - 20);
+  EXPECT_TRUE(encoded.ends_with("%C3%A4 ... (cut)")) << encoded.substr(encoded.size() - 30);
+}
+
 }  // namespace
 }  // namespace nereid::grpc_front

@@ -186,6 +186,14 @@ TEST_F(GrpcServerTest, ModelErrorBecomesTheCallsStatus) {
   EXPECT_EQ(status.error_message(), "Exceeds maximum queue size");
 }
 
+TEST_F(GrpcServerTest, ErrorThatIsLongerThanClientsTakeIsCut) {
+  Begin();
+  std::string name(100'000, 'x');
+  grpc::Status status = Infer(RequestOf(name, {1}));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_TRUE(status.error_message().ends_with("xxx ... (cut)"));
+}
+
 TEST_F(GrpcServerTest, CancelledCallCancelsItsRequest) {
   Begin();
   std::promise<FakeModels::Submitted> submitted;

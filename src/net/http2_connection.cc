@@ -264,6 +264,13 @@ struct Http2Connection::Callbacks {
     return 0;
   }
 
+  // Larger than nghttp2 sends: without a word the client would wait for it.
+  static int FrameNotSent(nghttp2_session* session, const nghttp2_frame* frame, int error, void*) {
+    if (frame->hd.type == NGHTTP2_HEADERS && error == NGHTTP2_ERR_FRAME_SIZE_ERROR)
+      ::nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
+    return 0;
+  }
+
   static int StreamClosed(nghttp2_session* session, std::int32_t number, std::uint32_t, void* data) {
     if (OneStream* stream = Find(session, number)) Self(data).Close(*stream);
     return 0;
@@ -303,6 +310,7 @@ struct Http2Connection::Callbacks {
       ::nghttp2_session_callbacks_set_on_frame_recv_callback(made, Frame);
       ::nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, DataChunk);
       ::nghttp2_session_callbacks_set_on_frame_send_callback(made, FrameSent);
+      ::nghttp2_session_callbacks_set_on_frame_not_send_callback(made, FrameNotSent);
       ::nghttp2_session_callbacks_set_on_stream_close_callback(made, StreamClosed);
       ::nghttp2_session_callbacks_set_send_callback(made, Send);
       ::nghttp2_session_callbacks_set_send_data_callback(made, SendData);

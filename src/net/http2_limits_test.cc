@@ -107,6 +107,25 @@ TEST_F(Http2Limits, AHeadThatIsLongOnlyOnceUnpackedIsBoundToo) {
   EXPECT_EQ(Next()->path(), "/echo");  // the other was never handed over
 }
 
+TEST_F(Http2Limits, AnAnswerWhoseHeadOrTrailersAreTooLongResetsItsStream) {
+  Begin();
+  Http2TestClient client(port_);
+  std::string too_long(100'000, 'x');
+  std::int32_t head = client.Post("/hold", ""), trailers = client.Post("/hold", "");
+  client.Flush();
+  Next()->Do([&](Http2Stream& answer) {
+    HeaderField fields[] = {{":status", "200"}, {"x-long", too_long}};
+    answer.Respond(fields, true);
+  });
+  Next()->Do([&](Http2Stream& answer) {
+    Answer200(answer);
+    EndWith(answer, too_long);
+  });
+  ASSERT_TRUE(client.Until([&] { return client.answer(head).reset && client.answer(trailers).reset; }));
+  std::int32_t next = client.Post("/echo", "next");
+  EXPECT_TRUE(client.UntilEnded(next));
+}
+
 TEST_F(Http2Limits, StreamsBeyondTheBoundAreRefused) {
   Http2Options options = Calm();
   options.streams_max = 3;
