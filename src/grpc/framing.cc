@@ -8,9 +8,10 @@
 namespace nereid::grpc_front {
 namespace {
 
-// A declared length alone does not take memory; little is copied on the way to a long message.
-constexpr std::size_t kFirstBytes = 2 << 20;
-constexpr std::size_t kGrowth = 8;
+// A declared length alone takes little memory. What has come takes more ahead: a megabyte is whole after the first read, and little is
+// copied on the way to a longer message.
+constexpr std::size_t kFirstBytes = 4 << 10, kGrowth = 32;
+constexpr std::size_t kLeastBytes = 256;  // what keeping the shortest message takes
 
 // What does not fit is RESOURCE_EXHAUSTED, whatever bound it met.
 Result<Nothing> Fits(Result<Nothing> reserved) {
@@ -64,7 +65,7 @@ Result<Nothing> MessageReader::Take(std::string_view bytes, std::deque<Bytes>& w
       prefix_bytes_ += part;
       bytes.remove_prefix(part);
       if (prefix_bytes_ < kPrefixBytes) break;
-      TRY_DO(Begin());
+      TRY_DO(Begin(bytes.size()));
     }
     TRY_DO(Add(bytes));
     if (body_->size() < length_) break;
@@ -74,7 +75,7 @@ Result<Nothing> MessageReader::Take(std::string_view bytes, std::deque<Bytes>& w
   return Nothing{};
 }
 
-Result<Nothing> MessageReader::Begin() {
+Result<Nothing> MessageReader::Begin(std::size_t here) {
   length_ = 0;
   for (int i = 1; i <= 4; ++i) length_ = length_ << 8 | prefix_[i];
   if (prefix_[0] > 1 || (prefix_[0] == 1 && encoding_ == net::Encoding::kIdentity))
@@ -83,13 +84,16 @@ Result<Nothing> MessageReader::Begin() {
     return Error(Code::kTooLarge, fmt::format("a message of {} bytes is longer than gRPC's limit of {}", length_, kMessageBytesMax),
                  "message_too_large");
   body_.emplace(budget_, kMessageBytesMax, prefix_[0] ? 0 : length_);
-  return Fits(body_->Reserve(std::min(length_, kFirstBytes)));
+  return ReserveFor(here);
+}
+
+Result<Nothing> MessageReader::ReserveFor(std::size_t bytes) {
+  return Fits(body_->Reserve(std::min(std::max(length_, kLeastBytes), std::max(kFirstBytes, bytes * kGrowth))));
 }
 
 Result<Nothing> MessageReader::Add(std::string_view& bytes) {
   std::string_view part = bytes.substr(0, length_ - body_->size());
-  if (part.size() > body_->room_bytes())
-    TRY_DO(Fits(body_->Reserve(std::min(length_, std::max(body_->size() + part.size(), body_->size() * kGrowth)))));
+  if (part.size() > body_->room_bytes()) TRY_DO(ReserveFor(body_->size() + part.size()));
   if (!part.empty() && part.data() != body_->room()) std::memmove(body_->room(), part.data(), part.size());  // may come from within Room
   body_->Commit(part.size());
   bytes.remove_prefix(part.size());

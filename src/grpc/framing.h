@@ -42,9 +42,12 @@ class MessageReader {
   // Appends what is whole. A message's end lies at a multiple of 64 bytes in memory, and with it mostly the tensor that ends it.
   // After an error the rest of the stream makes no sense.
   Result<Nothing> Take(std::string_view bytes, std::deque<Bytes>& whole);
+  // A message has begun and not ended.
+  bool midway() const { return prefix_bytes_ > 0; }
 
  private:
-  Result<Nothing> Begin();
+  Result<Nothing> Begin(std::size_t here);
+  Result<Nothing> ReserveFor(std::size_t bytes);  // of the message, that have come
   Result<Nothing> Add(std::string_view& bytes);
   Result<Bytes> Finish();
 

@@ -52,17 +52,43 @@ TEST_F(MessageReaderTest, ALongMessageTakesMemoryOnlyAsItComes) {
   EXPECT_EQ(taken.error().code, Code::kTooLarge);
 }
 
+TEST_F(MessageReaderTest, ThePrefixesOfManyLongMessagesTakeLittle) {
+  std::string prefix(kPrefixBytes, '\0');
+  WritePrefix(prefix.data(), false, 2 << 20);
+  std::deque<MessageReader> readers;
+  for (int i = 0; i < 1000; ++i) {
+    readers.emplace_back(budget_, net::Encoding::kIdentity);
+    ASSERT_TRUE(readers.back().Take(prefix, whole_)) << i;
+  }
+}
+
+TEST_F(MessageReaderTest, ManyShortMessagesTakeWhatKeepingThemTakes) {
+  MessageReader reader(budget_, net::Encoding::kIdentity);
+  while (whole_.size() < 100'000 && reader.Take(Framed("x"), whole_)) {
+  }
+  EXPECT_LT(whole_.size(), 20'000u);
+  whole_.clear();
+  EXPECT_TRUE(MessageReader(budget_, net::Encoding::kIdentity).Take(Framed(std::string(4 << 20, 'x')), whole_));
+}
+
+TEST_F(MessageReaderTest, AfterTheFirstReadThereIsRoomForAMegabyte) {
+  MessageReader reader(budget_, net::Encoding::kIdentity);
+  std::string framed = Framed(std::string(1 << 20, 'x'));
+  ASSERT_TRUE(reader.Take(std::string_view(framed).substr(0, 60'000), whole_));
+  EXPECT_EQ(reader.Room().size(), framed.size() - 60'000);
+}
+
 TEST_F(MessageReaderTest, WhatWasReceivedIntoItsRoomIsTakenFromThere) {
   std::string content(100'000, 'x'), framed = Framed(content);
   for (std::size_t i = 0; i < content.size(); ++i) framed[kPrefixBytes + i] = content[i] = static_cast<char>(i % 251);
   MessageReader reader(budget_, net::Encoding::kIdentity);
   EXPECT_TRUE(reader.Room().empty());
-  std::size_t at = 1000;
+  std::size_t at = 5000;
   ASSERT_TRUE(reader.Take(framed.substr(0, at), whole_));
   while (at < framed.size()) {
     std::span<char> room = reader.Room();
     ASSERT_EQ(room.size(), framed.size() - at);
-    std::size_t part = std::min<std::size_t>(room.size(), 30'000), skip = at == 1000 ? 7 : 0;  // once not from its beginning
+    std::size_t part = std::min<std::size_t>(room.size(), 30'000), skip = at == 5000 ? 7 : 0;  // once not from its beginning
     std::memcpy(room.data() + skip, framed.data() + at, part - skip);
     ASSERT_TRUE(reader.Take({room.data() + skip, part - skip}, whole_));
     at += part - skip;
