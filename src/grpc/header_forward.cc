@@ -30,7 +30,7 @@ HeaderForward::HeaderForward(const std::string& pattern) {
 void HeaderForward::Apply(Metadata metadata, Parameters& parameters) const {
   if (!pattern_) return;
   for (const auto& [name, value] : metadata) {
-    if (!OfTheProtocol(name) && std::regex_search(name.begin(), name.end(), *pattern_))
+    if (!OfTheProtocol(name) && name.size() <= net::kMatchedNameMax && std::regex_search(name.begin(), name.end(), *pattern_))
       parameters.emplace_back(std::string(name), std::string(value));
   }
 }

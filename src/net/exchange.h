@@ -19,6 +19,9 @@ namespace nereid::net {
 
 enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kDelete, kOptions, kPatch, kOther };
 
+// std::regex recurses for each character: a longer name is not asked for a pattern.
+inline constexpr std::size_t kMatchedNameMax = 1024;
+
 struct HeaderField {
   std::string_view name, value;
 };

@@ -26,7 +26,7 @@ HeaderForward::HeaderForward(const std::string& pattern) {
 Result<Nothing> HeaderForward::Apply(std::span<const net::HeaderField> headers, Parameters& parameters) const {
   if (!pattern_) return Nothing{};
   for (const net::HeaderField& header : headers) {
-    if (!std::regex_search(header.name.begin(), header.name.end(), *pattern_)) continue;
+    if (header.name.size() > net::kMatchedNameMax || !std::regex_search(header.name.begin(), header.name.end(), *pattern_)) continue;
     if (std::ranges::find(kReserved, header.name) != std::end(kReserved))
       return Error(Code::kInvalidArgument, fmt::format("Header '{}' is reserved for Triton usage and cannot be forwarded.", header.name),
                    "reserved_header");
