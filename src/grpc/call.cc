@@ -8,6 +8,8 @@
 namespace nereid::grpc_front {
 namespace {
 
+constexpr Millis kStallMax{30'000};  // between two pieces of a message
+
 constexpr net::HeaderField kContentType{"content-type", "application/grpc"};
 constexpr net::HeaderField kAcceptEncoding{"grpc-accept-encoding", "identity,deflate,gzip"};
 
@@ -36,21 +38,13 @@ Call::Call(std::shared_ptr<const CallContext> shared, const Incoming& incoming)
       stream_(&incoming.stream),
       reader_(shared_->budget, incoming.encoding) {}
 
-template <class Run>
-void Call::OnHome(Run run) {
-  if (net::IoThreads::CurrentIndex() == thread_) return run();
-  net::asio::post(executor_, [self = shared_from_this(), run] { run(); });
-}
-
 // ---------------------------------------------------------------- in
 
 void Call::OnData(std::string_view bytes) {
   unconsumed_ += bytes.size();
   if (!ended_) {
-    if (auto taken = reader_.Take(bytes, inbox_); !taken) {
-      Cancel();
-      Finish(std::move(taken).error());
-    }
+    data_came_ = true;
+    if (auto taken = reader_.Take(bytes, inbox_); !taken) GiveUpWith(std::move(taken).error());
   }
   Deliver();
 }
@@ -65,7 +59,7 @@ void Call::OnEnd() {
 }
 
 void Call::ReadOn() {
-  OnHome([this] { Deliver(); });
+  net::asio::post(executor_, [self = shared_from_this()] { self->Deliver(); });
 }
 
 void Call::Deliver() {
@@ -164,21 +158,32 @@ void Call::Respond(bool ends) {
 
 // ---------------------------------------------------------------- ends
 
-void Call::CancelSoon() {
-  net::asio::post(executor_, [self = shared_from_this()] { self->Cancel(); });
+void Call::GiveUp() {
+  Cancel();
+  OnGone();
+}
+
+void Call::GiveUpWith(Status why) {
+  Finish(std::move(why));
+  GiveUp();
+}
+
+void Call::GiveUpSoon() {
+  net::asio::post(executor_, [self = shared_from_this()] { self->GiveUp(); });
 }
 
 void Call::OnTick(SteadyTime now) {
-  if (ended_ || !deadline_.Passed(now)) return;
-  Cancel();
-  Finish(Status{Code::kDeadlineExceeded, "Deadline Exceeded", "deadline", ""});
+  if (ended_) return;
+  bool owes = reader_.midway() && inbox_.empty();  // while messages wait, the client may be held back
+  if (std::exchange(data_came_, false) || !owes) moved_ = now;
+  if (deadline_.Passed(now)) GiveUpWith(Status{Code::kDeadlineExceeded, "Deadline Exceeded", "deadline", ""});
+  else if (now - moved_ > kStallMax) GiveUpWith(Status{Code::kDeadlineExceeded, "the rest of a message did not come", "stalled", ""});
 }
 
 void Call::OnClose() {
   stream_ = nullptr;
   inbox_.clear();
-  if (ended_) return;
-  Cancel();
+  if (!ended_) return GiveUp();
   OnGone();
 }
 

@@ -40,7 +40,7 @@ class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call
   virtual bool TakesMessage() { return true; }
   // No further message comes.
   virtual void OnHalfClose() = 0;
-  // The client has gone before the end. cancellation() is cancelled already.
+  // Nobody listens any more; may come twice. Unless the answer is out, cancellation() is cancelled already.
   virtual void OnGone() {}
 
   // Within the calls above.
@@ -60,14 +60,13 @@ class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call
   std::size_t Send(Message message);
   void Finish(std::optional<Status> error = std::nullopt);
   void FinishWith(Message message);
+  // These two not within the caller's frame, which may hold locks that a callback wants.
   void ReadOn();
-  // Not within the caller's frame, which may hold locks that a callback wants.
-  void CancelSoon();
+  void GiveUpSoon();
 
  private:
-  // `run` on the io thread: at once when this is it.
-  template <class Run>
-  void OnHome(Run run);
+  void GiveUp();
+  void GiveUpWith(Status why);
   void SendAll();
   void Deliver();
   void Respond(bool ends);
@@ -85,6 +84,8 @@ class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call
   std::deque<Bytes> inbox_;
   std::size_t unconsumed_ = 0;
   bool half_closed_ = false, half_close_told_ = false, delivering_ = false, responded_ = false, ended_ = false;
+  bool data_came_ = false;  // since the last tick
+  SteadyTime moved_{};      // the last tick at which the client did not owe the rest of a message
 
   std::mutex mutex_;
   std::vector<Message> outbox_;  // guarded by mutex_

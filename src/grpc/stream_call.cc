@@ -53,7 +53,7 @@ StreamCall::StreamCall(std::shared_ptr<const CallContext> shared, const Incoming
 
 bool StreamCall::TakesMessage() {
   std::lock_guard lock(mutex_);
-  return open_requests_ < kRequestsMax && !ended_;
+  return Takes();
 }
 
 void StreamCall::OnMessage(Bytes message) {
@@ -112,15 +112,17 @@ Pushed StreamCall::Push(const std::shared_ptr<Slot>& slot, InferResponse&& respo
   bool read_on = false;
   {
     std::lock_guard lock(mutex_);
+    bool took = Takes();
     if (failure) Fail(*failure, {});
-    else if (message && slot->ordered()) slot->held.push_back(*std::move(message));
+    else if (message && slot->ordered()) Hold(*slot, *std::move(message));
     else if (message) Queue(*std::move(message));
     if (final) {
       slot->done = true;
-      read_on = open_requests_-- == kRequestsMax;
+      --open_requests_;
     }
     Release();
     EndWhenDone();
+    read_on = !took && Takes();
   }
   if (read_on) ReadOn();
   return Pushed::kTaken;
@@ -137,21 +139,30 @@ void StreamCall::OnRoom(std::function<void()> wake) {
   wake();
 }
 
+bool StreamCall::Takes() const {
+  return !ended_ && open_requests_ < kRequestsMax && outgoing_bytes_ + held_bytes_ <= kQueuedBytesMax;
+}
+
 void StreamCall::Fail(const Status& status, const std::string& client_id) {
   if (ended_) return;
   if (real_errors_) {
     ended_ = true;
     Finish(status);
-    CancelSoon();  // the other requests: nobody listens any more
+    GiveUpSoon();  // the other requests
     return;
   }
   // It takes its place behind the requests that came before.
   auto slot = std::make_shared<Slot>(Self(), nullptr, client_id, AnswerOptions{});
-  slot->held.push_back(RenderStreamError(status, client_id, {}, std::nullopt));
+  Hold(*slot, RenderStreamError(status, client_id, {}, std::nullopt));
   slot->done = true;
   ordered_.push_back(std::move(slot));
   Release();
   EndWhenDone();
+}
+
+void StreamCall::Hold(Slot& slot, Message message) {
+  held_bytes_ += message.size();
+  slot.held.push_back(std::move(message));
 }
 
 void StreamCall::Queue(Message message) {
@@ -162,7 +173,10 @@ void StreamCall::Queue(Message message) {
 void StreamCall::Release() {
   while (!ordered_.empty()) {
     Slot& first = *ordered_.front();
-    for (Message& message : first.held) Queue(std::move(message));
+    for (Message& message : first.held) {
+      held_bytes_ -= message.size();
+      Queue(std::move(message));
+    }
     first.held.clear();
     if (!first.done) return;
     ordered_.pop_front();
@@ -177,12 +191,16 @@ void StreamCall::EndWhenDone() {
 
 void StreamCall::OnSent(std::size_t bytes) {
   std::vector<std::function<void()>> wake;
+  bool read_on = false;
   {
     std::lock_guard lock(mutex_);
+    bool took = Takes();
     outgoing_bytes_ -= std::min(bytes, outgoing_bytes_);
     if (outgoing_bytes_ <= kQueuedBytesMax / 2) wake.swap(waiting_for_room_);
+    read_on = !took && Takes();
   }
   for (auto& callback : wake) callback();
+  if (read_on) ReadOn();
 }
 
 void StreamCall::OnGone() {

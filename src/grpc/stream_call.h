@@ -1,7 +1,7 @@
 // ModelStreamInfer: requests of any models on one stream, and their responses as they come.
 //
 // Responses of models that are not decoupled leave in the order of their requests; those of decoupled ones at once. Reading stops at
-// kRequestsMax open requests, and a model is told to wait beyond kQueuedBytesMax.
+// kRequestsMax open requests and beyond kQueuedBytesMax of responses; beyond that many on their way out a model is told to wait.
 #pragma once
 
 #include <deque>
@@ -34,6 +34,8 @@ class StreamCall final : public Call {
   std::shared_ptr<StreamCall> Self() { return std::static_pointer_cast<StreamCall>(shared_from_this()); }
 
   // All below: mutex_ held.
+  bool Takes() const;
+  void Hold(Slot& slot, Message message);
   void Fail(const Status& status, const std::string& client_id);
   void Queue(Message message);
   void Release();  // what waits behind nothing any more
@@ -45,6 +47,7 @@ class StreamCall final : public Call {
   // Guarded by mutex_.
   std::deque<std::shared_ptr<Slot>> ordered_;  // open requests of models that are not decoupled, oldest first
   std::size_t outgoing_bytes_ = 0;             // sent and not out yet
+  std::size_t held_bytes_ = 0;                 // that wait for their turn
   std::size_t open_requests_ = 0;
   std::vector<std::function<void()>> waiting_for_room_;
   bool half_closed_ = false, ended_ = false;  // ended_: nobody listens any more
