@@ -239,6 +239,7 @@ struct Http2Connection::Callbacks {
                        void* data) {
     OneStream* stream = Find(session, number);
     Self(data).frame_left_ -= size;
+    Self(data).data_end_ = bytes + size;
     if (!stream) {
       ::nghttp2_session_consume(session, number, size);
       return 0;
@@ -384,10 +385,7 @@ Task<Nothing> Http2Connection::Run() {
     }
     if (done.bytes == 0) break;
     heard_ = std::chrono::steady_clock::now();
-    receiving_ = true;
-    auto used = ::nghttp2_session_mem_recv(session_.get(), reinterpret_cast<std::uint8_t*>(room.data()), done.bytes);
-    receiving_ = false;
-    if (used < 0) break;  // no HTTP/2 at all, or out of memory
+    if (!Take(room.first(done.bytes))) break;  // no HTTP/2 at all, or out of memory
     if (deadline_ != SteadyTime::max() && !writing_) deadline_ = SteadyTime::max();
     Flush();
     if (++reads % kReadsInARow == 0) co_await asio::post(lane_.executor, kAwait);
@@ -404,6 +402,19 @@ std::span<char> Http2Connection::Room() {
     if (room.size() >= kDirectMin) return room.first(std::min(room.size(), frame_left_));
   }
   return lane_.in;
+}
+
+bool Http2Connection::Take(std::span<char> received) {
+  auto* bytes = reinterpret_cast<std::uint8_t*>(received.data());
+  // They may lie in its room, and its stream may end on the way.
+  std::shared_ptr<Http2Receiver> receiver = sender_ ? sender_->receiver_ : nullptr;
+  data_end_ = nullptr;
+  receiving_ = true;
+  auto used = ::nghttp2_session_mem_recv(session_.get(), bytes, received.size());
+  receiving_ = false;
+  // nghttp2 may ignore a frame, or the rest of it: then it is not known how much is left.
+  if (data_end_ != bytes + received.size()) sender_ = nullptr;
+  return used >= 0;
 }
 
 // Closing with unread bytes resets the connection, and the reset can overtake the last answer.

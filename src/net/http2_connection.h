@@ -55,6 +55,7 @@ class Http2Connection final : public Connection, public std::enable_shared_from_
   void StartSession();
   // Where to receive to.
   std::span<char> Room();
+  bool Take(std::span<char> received);
   // What the session has to say goes out soon, together with what else comes meanwhile.
   void FlushSoon();
   void Flush();
@@ -73,8 +74,9 @@ class Http2Connection final : public Connection, public std::enable_shared_from_
   std::unique_ptr<nghttp2_session, Nghttp2Free> session_;
   std::list<OneStream> streams_;
   OutQueue out_;
-  OneStream* sender_ = nullptr;  // whose DATA frame is on its way in, unpadded
-  std::size_t frame_left_ = 0;   // of it
+  OneStream* sender_ = nullptr;             // whose DATA frame is on its way in, unpadded
+  std::size_t frame_left_ = 0;              // of it
+  const std::uint8_t* data_end_ = nullptr;  // of the last data handed over
   bool receiving_ = false, flush_posted_ = false, writing_ = false, over_ = false;
 
   SteadyTime began_, heard_, deadline_;  // deadline_: of the handshake, of a blocked write, of lingering

@@ -37,7 +37,7 @@ class Probe final : public Http2Receiver {
  public:
   struct Seen {
     std::string data;
-    std::size_t sent_bytes = 0, in_room_count = 0;
+    std::size_t sent_bytes = 0, room_count = 0, in_room_count = 0;
     int end_count = 0, close_count = 0, late_count = 0;  // late: after OnClose
   };
 
@@ -82,6 +82,7 @@ class Probe final : public Http2Receiver {
   }
   std::span<char> Room() override {
     if (path_ != "/room") return {};
+    Note([](Seen& seen) { ++seen.room_count; });
     // Sizes of all kinds, some too small to be worth it, some larger than a frame.
     room_.assign(std::array{2'000'000, 100'000, 40'000, 1000}[room_count_++ % 4], '?');
     return room_;

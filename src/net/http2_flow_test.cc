@@ -55,6 +55,32 @@ TEST_F(Http2Flow, AClientMayLeaveInTheMiddleOfAFrameThatIsReceivedInRoom) {
   EXPECT_EQ(probe->seen().end_count, 0);
 }
 
+TEST_F(Http2Flow, TheRestOfAFrameThatIsIgnoredIsNotReceivedInRoom) {
+  Begin();
+  Http2TestClient client(port_, {.window_bytes = 1 << 30, .socket_buffer_bytes = 4096});
+  ASSERT_TRUE(client.Settle());
+  client.Post("/hold", "");
+  client.Flush();
+  auto blocking = Next();
+  auto data = std::make_shared<const std::string>(64 << 20, 'x');  // more than the kernel keeps: no reset leaves before it
+  blocking->Do([&](Http2Stream& answer) {
+    Answer200(answer);
+    answer.Write({data, *data});
+  });
+  std::int32_t stream = client.Post("/room", "", false, {{"content-length", "10"}});
+  client.Flush();
+  auto probe = Next();
+  ASSERT_TRUE(probe);
+  std::string frame = FrameBytes(NGHTTP2_DATA, 0, stream, std::string(1 << 20, 'y'));
+  client.SendRaw(std::string_view(frame).substr(0, 1000));
+  client.SendRaw(std::string_view(frame).substr(1000));
+  client.SendRaw(FrameBytes(NGHTTP2_RST_STREAM, 0, stream, std::string("\0\0\0\x08", 4)));
+  EXPECT_TRUE(probe->Await([](const auto& seen) { return seen.close_count == 1; }));
+  EXPECT_EQ(probe->seen().room_count, 0u);
+  client.Close();
+  ExpectUp();
+}
+
 // ---------------------------------------------------------------- flow control
 
 TEST_F(Http2Flow, AReceiverThatConsumesNothingHoldsTheClientBack) {
