@@ -15,9 +15,11 @@ constexpr std::size_t kCopyMax = 1024;        // of data: more is sent from wher
 constexpr std::uint32_t kFrameBytesMax = 1 << 20;
 constexpr std::int32_t kConnectionWindow = 64 << 20;  // bytes of all streams together; each has its own bound
 constexpr Millis kLeaveWait{1000};                    // for the answer to the ping behind the first GOAWAY
-constexpr Millis kLingerWait{1000};
+constexpr Millis kLingerWait{1000}, kWriteWait{10};
 constexpr std::uint64_t kResetBurst = 10'000, kResetsPerSecond = 1'000;
-constexpr int kReadsInARow = 16;  // before other connections have their turn
+constexpr int kReadsInARow = 16;               // before other connections have their turn
+constexpr std::size_t kFramesMax = 20'000;     // that wait to leave, but for data; some of each of the streams
+constexpr std::size_t kLingerBytes = 1 << 20;  // read at the end, and thrown away
 
 // Sent along to tell our pings from nothing.
 constexpr std::uint8_t kLeavePing[8] = {'l', 'e', 'a', 'v', 'e'}, kAlivePing[8] = {'a', 'l', 'i', 'v', 'e'};
@@ -79,7 +81,9 @@ class Http2Connection::OneStream final : public Http2Stream {
   std::vector<std::size_t> ends_;  // of names and values in text_
   std::vector<HeaderField> headers_;
 
-  bool responded_ = false, ended_ = false;
+  bool SubmitTrailers();
+
+  bool responded_ = false, ended_ = false, data_moved_ = false, trailers_submitted_ = false;
   std::deque<Piece> data_;
   std::size_t data_bytes_ = 0;
   std::string trailer_text_;
@@ -113,7 +117,7 @@ void Http2Connection::OneStream::Respond(std::span<const HeaderField> head, bool
   ended_ = ends;
   std::vector<nghttp2_nv> pairs = Pairs(head);
   nghttp2_data_provider data{{.ptr = this}, nullptr};
-  data.read_callback = [](nghttp2_session* session, std::int32_t, std::uint8_t*, std::size_t most, std::uint32_t* flags,
+  data.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t most, std::uint32_t* flags,
                           nghttp2_data_source* source, void*) -> ssize_t {
     auto& stream = *static_cast<OneStream*>(source->ptr);
     bool last = false;
@@ -124,9 +128,7 @@ void Http2Connection::OneStream::Respond(std::span<const HeaderField> head, bool
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (!stream.trailers_.empty()) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        std::vector<nghttp2_nv> trailers = Pairs(stream.trailers_);
-        if (::nghttp2_submit_trailer(session, stream.number_, trailers.data(), trailers.size()) != 0)
-          return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        if (!stream.SubmitTrailers()) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
       }
     }
     return static_cast<ssize_t>(*offered);
@@ -151,8 +153,16 @@ void Http2Connection::OneStream::End(std::span<const HeaderField> trailers) {
     trailers_.push_back({text.substr(0, field.name.size()), text.substr(field.name.size(), field.value.size())});
     text.remove_prefix(field.name.size() + field.value.size());
   }
-  ::nghttp2_session_resume_data(connection_.session_.get(), number_);
+  // Not behind data: nghttp2 would wait for room in the window even to say that there are no more.
+  if (data_moved_ && data_bytes_ == 0 && !trailers_.empty()) SubmitTrailers();
+  else ::nghttp2_session_resume_data(connection_.session_.get(), number_);
   connection_.FlushSoon();
+}
+
+bool Http2Connection::OneStream::SubmitTrailers() {
+  trailers_submitted_ = true;
+  std::vector<nghttp2_nv> trailers = Pairs(trailers_);
+  return ::nghttp2_submit_trailer(connection_.session_.get(), number_, trailers.data(), trailers.size()) == 0;
 }
 
 void Http2Connection::OneStream::Consume(std::size_t bytes) {
@@ -162,7 +172,7 @@ void Http2Connection::OneStream::Consume(std::size_t bytes) {
 }
 
 std::optional<std::size_t> Http2Connection::OneStream::Offer(std::size_t most, bool& last) {
-  if (data_bytes_ == 0 && !ended_) return std::nullopt;
+  if (data_bytes_ == 0 && (!ended_ || trailers_submitted_)) return std::nullopt;
   std::size_t bytes = std::min(most, data_bytes_);
   last = ended_ && bytes == data_bytes_;
   return bytes;
@@ -170,6 +180,7 @@ std::optional<std::size_t> Http2Connection::OneStream::Offer(std::size_t most, b
 
 void Http2Connection::OneStream::MoveTo(OutQueue& out, std::size_t bytes, bool copy) {
   data_bytes_ -= bytes;
+  data_moved_ = true;
   for (std::size_t left = bytes; left > 0;) {
     Piece& piece = data_.front();
     std::string_view part = piece.bytes.substr(0, left);
@@ -218,6 +229,7 @@ struct Http2Connection::Callbacks {
 
   static int Frame(nghttp2_session* session, const nghttp2_frame* frame, void* data) {
     Http2Connection& self = Self(data);
+    self.greeted_ = true;
     if (frame->hd.type == NGHTTP2_PING) {
       if (!(frame->hd.flags & NGHTTP2_FLAG_ACK)) self.OnPing();
       else if (std::memcmp(frame->ping.opaque_data, kLeavePing, sizeof kLeavePing) == 0) self.SendLastGoaway();
@@ -377,17 +389,20 @@ Task<Nothing> Http2Connection::Run() {
     std::span<char> room = Room();
     auto done = stream_.Read(room.data(), room.size());
     if (done.need != Need::kNone) {
-      // TLS has to write before it reads on, new keys for example, to a client that takes nothing: WriteOn waits for that already.
-      if (done.need == Need::kWrite && writing_) break;
       reads = 0;
-      if (!co_await socket.Wait(done.need)) break;
+      // TLS may have to write before it reads on, new keys for example. When WriteOn waits for that already, it is looked at again soon.
+      bool on = done.need == Need::kWrite && writing_ ? (co_await SleepUntil(std::chrono::steady_clock::now() + kWriteWait)).has_value()
+                                                      : co_await socket.Wait(done.need);
+      if (!on) break;
       continue;
     }
     if (done.bytes == 0) break;
     heard_ = std::chrono::steady_clock::now();
     if (!Take(room.first(done.bytes))) break;  // no HTTP/2 at all, or out of memory
-    if (deadline_ != SteadyTime::max() && !writing_) deadline_ = SteadyTime::max();
+    if (greeted_ && !writing_) deadline_ = SteadyTime::max();
     Flush();
+    // A client that takes nothing can still ask for much: for a reset of each stream that it opens beyond the bound, for example.
+    if (::nghttp2_session_get_outbound_queue_size(session_.get()) > kFramesMax) break;
     if (++reads % kReadsInARow == 0) co_await asio::post(lane_.executor, kAwait);
   }
   while (!streams_.empty()) Close(streams_.front());
@@ -421,11 +436,15 @@ bool Http2Connection::Take(std::span<char> received) {
 Task<Nothing> Http2Connection::Linger() {
   deadline_ = std::chrono::steady_clock::now() + kLingerWait;
   stream_.EndWriting();
-  for (;;) {
+  std::size_t bytes = 0;
+  for (int reads = 1; bytes < kLingerBytes && stream_.socket().open(); ++reads) {
     auto done = stream_.Read(lane_.in.data(), lane_.in.size());
-    if (done.need == Need::kNone && done.bytes == 0) co_return Nothing{};
-    if (done.need != Need::kNone && !co_await stream_.socket().Wait(done.need)) co_return Nothing{};
+    if (done.need == Need::kNone && done.bytes == 0) break;
+    if (done.need != Need::kNone && !co_await stream_.socket().Wait(done.need)) break;
+    bytes += done.bytes;
+    if (reads % kReadsInARow == 0) co_await asio::post(lane_.executor, kAwait);
   }
+  co_return Nothing{};
 }
 
 void Http2Connection::FlushSoon() {

@@ -77,6 +77,7 @@ class Http2Connection final : public Connection, public std::enable_shared_from_
   OneStream* sender_ = nullptr;             // whose DATA frame is on its way in, unpadded
   std::size_t frame_left_ = 0;              // of it
   const std::uint8_t* data_end_ = nullptr;  // of the last data handed over
+  bool greeted_ = false;                    // with the whole preface
   bool receiving_ = false, flush_posted_ = false, writing_ = false, over_ = false;
 
   SteadyTime began_, heard_, deadline_;  // deadline_: of the handshake, of a blocked write, of lingering

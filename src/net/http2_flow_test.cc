@@ -157,5 +157,23 @@ TEST_F(Http2Flow, AClientThatOpensNoWindowHoldsOnlyItsOwnStreamBack) {
   EXPECT_EQ(client.answer(stream).trailers.at("x-bytes"), "all");
 }
 
+TEST_F(Http2Flow, TrailersNeedNoWindow) {
+  Begin();
+  Http2TestClient client(port_, {.window_bytes = 10'000, .opens_windows = false});
+  std::int32_t stream = client.Post("/hold", "");
+  client.Flush();
+  auto probe = Next();
+  probe->Do([](Http2Stream& answer) {
+    Answer200(answer);
+    answer.Write(Piece::Own(std::string(10'000, 'x')));
+  });
+  ASSERT_TRUE(client.Until([&] { return client.answer(stream).data.size() == 10'000; }));
+  probe->Do([](Http2Stream& answer) { EndWith(answer, "10000"); });
+  ASSERT_TRUE(client.UntilEnded(stream));
+  EXPECT_EQ(client.answer(stream).trailers.at("x-bytes"), "10000");
+  std::int32_t next = client.Post("/echo", "next");
+  EXPECT_TRUE(client.UntilEnded(next));
+}
+
 }  // namespace
 }  // namespace nereid::net

@@ -154,6 +154,17 @@ TEST_F(Http2Lifetime, AConnectionThatSaysNothingIsClosed) {
   EXPECT_TRUE(talking.Settle());
 }
 
+TEST_F(Http2Lifetime, ABeginningOfThePrefaceIsNotYetAHandshake) {
+  Http2Options options = Calm();
+  options.handshake_timeout = Millis(50);
+  Begin(options);
+  Http2TestClient client(port_);
+  client.SendRaw("PRI * HTTP");
+  while (client.Receive()) {
+  }
+  EXPECT_TRUE(client.closed());
+}
+
 TEST_F(Http2Lifetime, AClientThatIsNoLongerAliveIsCut) {
   Http2Options options = Calm();
   options.ping_after = Millis(50);
@@ -200,6 +211,25 @@ TEST_F(Http2Lifetime, AClientThatTakesNothingFromItsSocketIsCut) {
   EXPECT_LT(probe->seen().sent_bytes, data->size());
   EXPECT_TRUE(client.UntilClosed());
   ExpectUp();
+}
+
+TEST_F(Http2Lifetime, AClientThatTakesNothingAndAsksForMuchIsCut) {
+  Http2Options options = Calm();
+  options.streams_max = 2;
+  Begin(options);
+  Http2TestClient client(port_, {.window_bytes = 1 << 30, .socket_buffer_bytes = 4096});
+  auto [stream, probe] = Open(client);
+  auto data = std::make_shared<const std::string>(64 << 20, 'x');
+  probe->Do([&](Http2Stream& answer) {
+    Answer200(answer);
+    answer.Write({data, *data});
+  });
+  Open(client);
+  std::string head = std::string("\x83\x86\x84") + '\x01' + '\x01' + 'h';
+  // Each is refused; nghttp2 has not seen the client acknowledge the bound, and so no fault.
+  for (std::int32_t other = stream + 4; other < 60'000; other += 2)
+    client.SendRaw(FrameBytes(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, other, head));
+  EXPECT_TRUE(probe->Await(Closed));
 }
 
 // ---------------------------------------------------------------- TLS
