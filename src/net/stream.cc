@@ -34,6 +34,9 @@ Result<Nothing> AskForCertificate(SSL_CTX* context, const std::string& roots_fil
   if (::SSL_CTX_load_verify_file(context, roots_file.c_str()) != 1)
     return Error(Code::kInvalidArgument, fmt::format("cannot use the roots file '{}': {}", roots_file, TlsErrorText()), "tls_config");
   ::SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  // Without a name of its own OpenSSL refuses every session that was verified and comes again.
+  static constexpr unsigned char kName[] = {'n', 'e', 'r', 'e', 'i', 'd'};
+  ::SSL_CTX_set_session_id_context(context, kName, sizeof kName);
   return Nothing{};
 }
 

@@ -1,6 +1,7 @@
 """gRPC through the official Python client: TLS, compression, calls that are given up, limits of connections, the end of the server."""
 import random
 import signal
+import ssl
 import subprocess
 import threading
 
@@ -10,6 +11,7 @@ import pytest
 import tritonclient.grpc as grpcclient
 
 from support.python_models import PYTHON, write_model
+from support.raw_http import connect
 
 pytestmark = pytest.mark.smoke
 
@@ -94,6 +96,21 @@ def test_mutual_tls(serve, certificates):
         with grpcclient.InferenceServerClient(server.grpc, **secure, **credentials) as client:
             with pytest.raises(grpcclient.InferenceServerException):
                 client.is_server_live(client_timeout=5)
+
+
+def test_mutual_tls_resumes_sessions(serve, certificates):
+    server = serve("--grpc-use-ssl-mutual=true", f"--grpc-server-cert={certificates}/server.pem", f"--grpc-server-key={certificates}/server.key",
+                   f"--grpc-root-cert={certificates}/client.pem")
+    context = ssl.create_default_context(cafile=f"{certificates}/server.pem")
+    context.load_cert_chain(f"{certificates}/client.pem", f"{certificates}/client.key")
+    context.set_alpn_protocols(["h2"])
+    session = None
+    for resumed in (False, True):
+        with connect(server.grpc) as plain, context.wrap_socket(plain, server_hostname="127.0.0.1", session=session) as connection:
+            connection.settimeout(10)
+            assert connection.recv(1)  # the server's settings, and tickets before them
+            assert connection.session_reused is resumed
+            session = connection.session
 
 
 @pytest.mark.parametrize("level", ["none", "low", "medium", "high"])
