@@ -20,7 +20,9 @@ class GrpcServer {
   // Binds, and answers with the port. An error says which address could not be had and why.
   Result<int> Start();  // once
 
-  // Takes no new calls and waits for those under way; what is not done by then is cancelled. Blocks; not on an io thread.
+  // Takes no new calls. Returns at once.
+  void BeginDrain() { server_.BeginDrain(); }
+  // That, and waits for those under way; what is not done by then is cancelled. Blocks; not on an io thread.
   bool Drain(SteadyTime deadline) { return server_.Drain(deadline); }
 
  private:

@@ -69,8 +69,8 @@ struct Http2Options {
   ListenOptions listen;
   std::string certificate_file, key_file;  // both set: TLS
   std::string client_roots_file;           // set: clients must show a certificate from one of these authorities
-  std::size_t head_bytes_max = 64 << 10;
-  std::uint32_t streams_max = 4096;  // of one connection; more wait in the client
+  std::size_t head_bytes_max = 16 << 10;   // as gRPC's own servers; those of all streams are kept
+  std::uint32_t streams_max = 4096;        // of one connection; more wait in the client
   std::uint32_t window_bytes = 4 << 20;
   Millis handshake_timeout{10'000}, write_timeout{30'000};
   // A connection on which nothing came for so long is asked whether it is alive, and ended without an answer.
@@ -91,6 +91,9 @@ class Http2Server {
 
   // As Listener's.
   Result<int> Start();
+  void BeginDrain() {
+    if (listener_) listener_->BeginDrain();
+  }
   // As Listener's: streams under way end first.
   bool Drain(SteadyTime deadline) { return !listener_ || listener_->Drain(deadline); }
 

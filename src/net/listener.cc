@@ -201,17 +201,22 @@ Task<Nothing> Listener::Core::Ticks(Place& place, std::shared_ptr<Core> self) {
   co_return Nothing{};
 }
 
-bool Listener::Drain(SteadyTime deadline) {
+void Listener::BeginDrain() {
   Core& core = *core_;
   for (auto& each : core.places) {
     asio::post(each->executor, [&core, &place = *each, self = core_] {
-      place.draining = true;
+      if (std::exchange(place.draining, true)) return;
       core.TakeAll(place);
       boost::system::error_code ignored;
       place.listener.close(ignored);
       for (auto& connection : place.connections) connection->StopReading();
     });
   }
+}
+
+bool Listener::Drain(SteadyTime deadline) {
+  BeginDrain();
+  Core& core = *core_;
   // The posts have to run before the count means anything: wait for each listener's thread.
   std::unique_lock lock(core.mutex);
   std::atomic<int> ready{0};

@@ -62,8 +62,10 @@ class Listener {
   // threads.
   Result<int> Start();
 
-  // Accepts what is queued, closes the listeners, tells the connections to stop reading, and waits until all have ended, at most until
-  // `deadline`; then what is left is cut. False when something had to be cut. Blocks; not from an io thread.
+  // Accepts what is queued, closes the listeners, and tells the connections to stop reading. Returns at once.
+  void BeginDrain();
+  // That, and waits until all connections have ended, at most until `deadline`; then what is left is cut. False when something had to be
+  // cut. Blocks; not from an io thread.
   bool Drain(SteadyTime deadline);
 
   int connections() const;

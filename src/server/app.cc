@@ -229,7 +229,8 @@ void App::Stop() {
   SteadyTime deadline = std::chrono::steady_clock::now() + std::chrono::seconds(config_.server.exit_timeout_s);
   constexpr std::chrono::seconds kSettling(2);  // for the settlements of what was cut
   ExitLimit limit(deadline + 2 * kSettling);
-  models_.BeginShutdown();  // readiness fails first, so that load balancers look elsewhere
+  models_.BeginShutdown();         // readiness fails first, so that load balancers look elsewhere
+  if (grpc_) grpc_->BeginDrain();  // its clients learn of it while HTTP's still have their time
   if (http_ && !http_->Drain(deadline)) LOG_ERROR("Exit timeout expired. Exiting immediately.");
   if (grpc_) grpc_->Drain(deadline);
   if (metrics_http_) metrics_http_->Drain(deadline);

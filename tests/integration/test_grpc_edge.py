@@ -4,10 +4,12 @@ import signal
 import ssl
 import subprocess
 import threading
+import time
 
 import grpc
 import numpy as np
 import pytest
+import requests
 import tritonclient.grpc as grpcclient
 
 from support.python_models import PYTHON, write_model
@@ -192,9 +194,34 @@ def test_what_is_no_service_is_unimplemented(serve):
             nowhere(b"", timeout=10)
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED and "Nowhere" in refused.value.details()
         with pytest.raises(grpc.RpcError) as refused:  # more than the server takes of a head
-            channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=10, metadata=[("x", "y" * 100_000)])
+            channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=10, metadata=[("x", "y" * 17_000)])
         assert refused.value.code() is not grpc.StatusCode.OK
         assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10) == b"\x08\x01"  # status: SERVING
+
+
+def test_grpc_learns_of_the_end_while_http_is_still_served(serve):
+    server = serve()
+    answers = []
+
+    def infer(seconds):
+        given = {"inputs": [{"name": "IN", "datatype": "FP32", "shape": [1], "data": [seconds]}]}
+        answers.append(requests.post(f"http://{server.http}/v2/models/held/infer", json=given, timeout=60))
+
+    infer(0)  # the model is ready
+    held = threading.Thread(target=infer, args=(5,))
+    held.start()
+    time.sleep(0.5)
+    server.signal(signal.SIGTERM)
+    refused = False
+    while not refused and held.is_alive():
+        try:
+            connect(server.grpc).close()
+        except ConnectionRefusedError:
+            refused = True
+    assert refused and len(answers) == 1
+    held.join()
+    assert answers[1].status_code == 200
+    server.wait(60)
 
 
 def test_a_server_that_ends_answers_what_it_has_begun(serve):
