@@ -102,15 +102,17 @@ class Http2TestClient {
       SendRaw({reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size)});
     }
   }
-  void SendRaw(std::string_view bytes) {
+  // False: the server has closed; reading says so, too.
+  bool SendRaw(std::string_view bytes) {
     while (!bytes.empty() && !closed_) {
       ssize_t sent = Persist([&] {
         return ssl_ ? ::SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()))
                     : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       });
-      if (sent <= 0) return;  // the server has closed: reading says so
+      if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
+    return !closed_;
   }
   // Waits for some bytes. False when none came: the connection has ended, or the test hangs.
   bool Receive() {

@@ -232,6 +232,16 @@ TEST_F(Http2Lifetime, AClientThatTakesNothingAndAsksForMuchIsCut) {
   EXPECT_TRUE(probe->Await(Closed));
 }
 
+TEST_F(Http2Lifetime, AClientThatIsSentAwayMayNotTalkOnForLong) {
+  Begin();
+  Http2TestClient client(port_);
+  ASSERT_TRUE(client.Settle());
+  std::string nonsense(1 << 20, '\xff');
+  int said = 0;
+  while (said < 100 && client.SendRaw(nonsense)) ++said;
+  EXPECT_LT(said, 50);  // the kernels keep some, too
+}
+
 // ---------------------------------------------------------------- TLS
 
 class Http2OverTls : public Http2Lifetime {
