@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <memory>
 #include <string>
 
@@ -47,8 +46,20 @@ void ReadRequest(const Bytes& message) {
   for (const Tensor& tensor : parsed->request.inputs) CheckTensor(tensor, message);
 }
 
+// False: it makes no sense.
+bool ReadAll(MessageReader& reader, std::string_view bytes) {
+  for (;;) {
+    auto message = reader.Next(bytes);
+    if (!message) return false;
+    if (!*message) break;
+    ReadRequest(**message);
+  }
+  Check(bytes.empty());
+  return true;
+}
+
 // As the connection gives them: where they were received, or in the reader's room, perhaps behind the head of another frame.
-Result<Nothing> Give(MessageReader& reader, std::uint8_t how, std::string_view& bytes, std::deque<Bytes>& whole) {
+bool Give(MessageReader& reader, std::uint8_t how, std::string_view& bytes) {
   std::size_t size = how & 0x3f;
   std::size_t part = size == 0 ? bytes.size() : std::min(size, bytes.size());
   if (std::span<char> room = reader.Room(); (how & kIntoRoom) && !room.empty()) {
@@ -57,11 +68,11 @@ Result<Nothing> Give(MessageReader& reader, std::uint8_t how, std::string_view& 
     std::memset(room.data(), 0xa5, skip);
     std::memcpy(room.data() + skip, bytes.data(), part);
     bytes.remove_prefix(part);
-    return reader.Take({room.data() + skip, part}, whole);
+    return ReadAll(reader, {room.data() + skip, part});
   }
   std::string elsewhere(bytes.substr(0, part));  // of exactly this size
   bytes.remove_prefix(part);
-  return reader.Take(elsewhere, whole);
+  return ReadAll(reader, elsewhere);
 }
 
 void ReadMessages(const std::uint8_t* head, std::string_view bytes) {
@@ -69,13 +80,8 @@ void ReadMessages(const std::uint8_t* head, std::string_view bytes) {
   auto budget = std::make_shared<net::ByteBudget>(kBudgetBytes);
   {
     MessageReader reader(budget, kEncodings[head[0] % 3]);
-    std::deque<Bytes> whole;
-    for (std::size_t i = 0; !bytes.empty(); ++i) {
-      if (!Give(reader, head[1 + i % (kHeadBytes - 1)], bytes, whole)) break;
-      for (; !whole.empty(); whole.pop_front()) ReadRequest(whole.front());
+    for (std::size_t i = 0; !bytes.empty() && Give(reader, head[1 + i % (kHeadBytes - 1)], bytes); ++i) {
     }
-    // Of those before the one that made no sense.
-    for (const Bytes& message : whole) ReadRequest(message);
   }
   Check(budget->Take(kBudgetBytes));  // all has come back
 }
@@ -101,7 +107,7 @@ std::string PercentDecode(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view all(reinterpret_cast<const char*>(data), size);
   if (auto timeout = ParseTimeout(all)) Check(*timeout >= Nanos(0));
-  std::string_view text = all.substr(0, 4096);
+  std::string_view text = all.substr(0, kStatusTextMax / 3);
   Check(PercentDecode(PercentEncode(text)) == text);
   if (size > kHeadBytes) ReadMessages(data, all.substr(kHeadBytes));
   return 0;

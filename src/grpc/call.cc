@@ -42,11 +42,9 @@ Call::Call(std::shared_ptr<const CallContext> shared, const Incoming& incoming)
 
 void Call::OnData(std::string_view bytes) {
   unconsumed_ += bytes.size();
-  if (!ended_) {
-    data_came_ = true;
-    if (auto taken = reader_.Take(bytes, inbox_); !taken) GiveUpWith(std::move(taken).error());
-  }
-  Deliver();
+  data_came_ = true;
+  if (kept_ && !ended_) Keep(std::exchange(bytes, {}));
+  Deliver(bytes);
 }
 
 std::span<char> Call::Room() {
@@ -62,17 +60,32 @@ void Call::ReadOn() {
   net::asio::post(executor_, [self = shared_from_this()] { self->Deliver(); });
 }
 
-void Call::Deliver() {
+void Call::Deliver(std::string_view fresh) {
   if (std::exchange(delivering_, true)) return;  // a handler answers while it is told
-  while (stream_ && !ended_ && !inbox_.empty() && TakesMessage()) {
-    Bytes message = std::move(inbox_.front());
-    inbox_.pop_front();
-    OnMessage(std::move(message));
-  }
+  std::string_view rest = kept_ ? kept_->view().substr(kept_at_) : fresh;
+  while (stream_ && !ended_ && Next(rest) && TakesMessage()) OnMessage(*std::exchange(next_, std::nullopt));
   delivering_ = false;
-  if (!stream_ || (!ended_ && !inbox_.empty())) return;
+  if (!stream_) return;
+  if (ended_ || rest.empty()) kept_.reset();
+  else if (kept_) kept_at_ = kept_->size() - rest.size();
+  else Keep(rest);
+  if (!ended_ && (next_ || kept_)) return;
   if (unconsumed_ > 0) stream_->Consume(std::exchange(unconsumed_, 0));
   if (half_closed_ && !ended_ && !std::exchange(half_close_told_, true)) OnHalfClose();
+}
+
+bool Call::Next(std::string_view& bytes) {
+  if (next_) return true;
+  auto read = reader_.Next(bytes);
+  if (read) next_ = *std::move(read);
+  else GiveUpWith(std::move(read).error());
+  return next_.has_value();
+}
+
+void Call::Keep(std::string_view bytes) {
+  if (!kept_) kept_.emplace(shared_->budget, kMessageBytesMax), kept_at_ = 0;
+  if (auto kept = kept_->Append(bytes); !kept)
+    GiveUpWith(Status{Code::kTooLarge, std::move(kept).error().message, "message_too_large", ""});
 }
 
 // ---------------------------------------------------------------- out
@@ -174,15 +187,15 @@ void Call::GiveUpSoon() {
 
 void Call::OnTick(SteadyTime now) {
   if (ended_) return;
-  bool owes = reader_.midway() && inbox_.empty();  // while messages wait, the client may be held back
-  if (std::exchange(data_came_, false) || !owes) moved_ = now;
+  if (std::exchange(data_came_, false) || !reader_.midway()) moved_ = now;
   if (deadline_.Passed(now)) GiveUpWith(Status{Code::kDeadlineExceeded, "Deadline Exceeded", "deadline", ""});
   else if (now - moved_ > kStallMax) GiveUpWith(Status{Code::kDeadlineExceeded, "the rest of a message did not come", "stalled", ""});
 }
 
 void Call::OnClose() {
   stream_ = nullptr;
-  inbox_.clear();
+  next_.reset();
+  kept_.reset();
   if (!ended_) return GiveUp();
   OnGone();
 }

@@ -1,7 +1,6 @@
 // One call: an HTTP/2 stream with gRPC's messages on it. Handlers see messages, and a way to answer.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -68,7 +67,10 @@ class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call
   void GiveUp();
   void GiveUpWith(Status why);
   void SendAll();
-  void Deliver();
+  // Messages out of `fresh` and of what is kept, as long as the handler takes them; the rest is kept.
+  void Deliver(std::string_view fresh = {});
+  bool Next(std::string_view& bytes);
+  void Keep(std::string_view bytes);
   void Respond(bool ends);
 
   const std::shared_ptr<const CallContext> shared_;
@@ -81,7 +83,10 @@ class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call
   // The io thread's.
   net::Http2Stream* stream_;  // until OnClose
   MessageReader reader_;
-  std::deque<Bytes> inbox_;
+  std::optional<Bytes> next_;  // that the handler does not take yet
+  // What comes behind it, as it came: apart, short messages would take many times the memory. Its end begins at kept_at_.
+  std::optional<net::BodyBuffer> kept_;
+  std::size_t kept_at_ = 0;
   std::size_t unconsumed_ = 0;
   bool half_closed_ = false, half_close_told_ = false, delivering_ = false, responded_ = false, ended_ = false;
   bool data_came_ = false;  // since the last tick

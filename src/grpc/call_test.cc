@@ -138,6 +138,44 @@ TEST_F(CallTest, ErrorsThatTheClientDoesNotReadStopReading) {
   OnHome([&] { EXPECT_GT(stream_.written_bytes, before); });
 }
 
+TEST_F(CallTest, WhatIsNotTakenIsKeptAsItCameAndCounts) {
+  shared_->budget->Take(61 << 20);  // of 64
+  OnHome([&] {
+    Begin<StreamCall>();
+    for (std::size_t i = 0; i < StreamCall::kRequestsMax; ++i) call_->OnData(RequestOf("m"));
+    std::string many;
+    for (int i = 0; i < 200'000; ++i) many += Framed("x");
+    many += RequestOf("m");
+    for (std::size_t at = 0; at < many.size(); at += 60'000) call_->OnData(std::string_view(many).substr(at, 60'000));
+    EXPECT_EQ(stream_.status, "");
+    EXPECT_EQ(submitted_.size(), StreamCall::kRequestsMax);
+    for (int i = 0; i < 100 && stream_.status.empty(); ++i) call_->OnData(std::string_view(many).substr(0, 60'000));
+    EXPECT_EQ(stream_.status, "8");
+  });
+}
+
+TEST_F(CallTest, WhatWasKeptIsTakenInOrder) {
+  constexpr std::size_t kMore = 1000;
+  OnHome([&] {
+    Begin<StreamCall>();
+    std::string all;
+    for (std::size_t i = 0; i < StreamCall::kRequestsMax + kMore; ++i) all += RequestOf("m", 1 + i);
+    for (std::size_t at = 0; at < all.size(); at += 10'007) call_->OnData(std::string_view(all).substr(at, 10'007));
+    call_->OnEnd();
+  });
+  for (std::size_t i = 0; i < StreamCall::kRequestsMax + kMore; ++i) {
+    OnHome([&] {
+      ASSERT_GT(submitted_.size(), i);
+      FakeModels::Submitted one = std::move(submitted_[i]);
+      EXPECT_EQ(one.request.inputs.at(0).data.size(), 4 * (1 + i));
+      std::size_t before = stream_.written_bytes;
+      one.receiver->Push(FakeModels::Echo(one.request));
+      call_->OnSent(stream_.written_bytes - before);
+    });
+  }
+  OnHome([&] { EXPECT_EQ(stream_.status, "0"); });
+}
+
 TEST_F(CallTest, AnswersThatWaitForTheirTurnStopReading) {
   OnHome([&] {
     Begin<StreamCall>();

@@ -11,7 +11,6 @@ namespace {
 // A declared length alone takes little memory. What has come takes more ahead: a megabyte is whole after the first read, and little is
 // copied on the way to a longer message.
 constexpr std::size_t kFirstBytes = 4 << 10, kGrowth = 32;
-constexpr std::size_t kLeastBytes = 256;  // what keeping the shortest message takes
 
 // What does not fit is RESOURCE_EXHAUSTED, whatever bound it met.
 Result<Nothing> Fits(Result<Nothing> reserved) {
@@ -57,7 +56,7 @@ Message Compressed(Message message, net::Encoding encoding) {
   return message;
 }
 
-Result<Nothing> MessageReader::Take(std::string_view bytes, std::deque<Bytes>& whole) {
+Result<std::optional<Bytes>> MessageReader::Next(std::string_view& bytes) {
   while (!bytes.empty()) {
     if (!body_) {
       std::size_t part = std::min(kPrefixBytes - prefix_bytes_, bytes.size());
@@ -68,11 +67,9 @@ Result<Nothing> MessageReader::Take(std::string_view bytes, std::deque<Bytes>& w
       TRY_DO(Begin(bytes.size()));
     }
     TRY_DO(Add(bytes));
-    if (body_->size() < length_) break;
-    TRY(Bytes message, Finish());
-    whole.push_back(std::move(message));
+    if (body_->size() == length_) return Finish();
   }
-  return Nothing{};
+  return std::nullopt;
 }
 
 Result<Nothing> MessageReader::Begin(std::size_t here) {
@@ -88,7 +85,7 @@ Result<Nothing> MessageReader::Begin(std::size_t here) {
 }
 
 Result<Nothing> MessageReader::ReserveFor(std::size_t bytes) {
-  return Fits(body_->Reserve(std::min(std::max(length_, kLeastBytes), std::max(kFirstBytes, bytes * kGrowth))));
+  return Fits(body_->Reserve(std::min(length_, std::max(kFirstBytes, bytes * kGrowth))));
 }
 
 Result<Nothing> MessageReader::Add(std::string_view& bytes) {

@@ -1,7 +1,6 @@
 // gRPC's own bytes on an HTTP/2 stream: the prefix of messages, timeouts, status texts. Pure.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,11 +36,11 @@ class MessageReader {
   // `encoding`: of messages that say they are compressed. `budget` bounds what all readers and their messages hold.
   MessageReader(std::shared_ptr<net::ByteBudget> budget, net::Encoding encoding) : budget_(std::move(budget)), encoding_(encoding) {}
 
-  // Where the rest of the message under way may be put before it is given to Take; empty when there is none.
+  // Where the rest of the message under way may be put before it is given to Next; empty when there is none.
   std::span<char> Room();
-  // Appends what is whole. A message's end lies at a multiple of 64 bytes in memory, and with it mostly the tensor that ends it.
-  // After an error the rest of the stream makes no sense.
-  Result<Nothing> Take(std::string_view bytes, std::deque<Bytes>& whole);
+  // Takes from `bytes` until a message is whole. Its end lies at a multiple of 64 bytes in memory, and with it mostly the tensor that ends
+  // it. Nothing: all bytes are taken. After an error the rest of the stream makes no sense.
+  Result<std::optional<Bytes>> Next(std::string_view& bytes);
   // A message has begun and not ended.
   bool midway() const { return prefix_bytes_ > 0; }
 
