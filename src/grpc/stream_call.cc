@@ -104,7 +104,7 @@ Pushed StreamCall::Push(const std::shared_ptr<Slot>& slot, InferResponse&& respo
   bool final = response.final;
   {
     std::lock_guard lock(mutex_);
-    if (!final && ended_) return Pushed::kGone;
+    if (!final && (ended_ || cancellation().cancelled())) return Pushed::kGone;
     if (!final && outgoing_bytes_ > kQueuedBytesMax) return Pushed::kFull;
   }
   std::optional<Status> failure = real_errors_ ? response.error : std::nullopt;
