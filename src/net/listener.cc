@@ -82,6 +82,9 @@ struct Listener::Core {
   bool TakeAll(Place& place);  // false: out of descriptors or memory, there may be more to take later
   void Adopt(Place& place, int fd, const sockaddr_storage& from);
   void Ended();
+  // Runs `work` on each thread, and returns when it is done there: nothing of it is left in their queues, which may outlive their timers.
+  void OnEach(const std::function<void(Place&)>& work);
+  bool WaitForNone(SteadyTime deadline);
 
   IoThreads& threads;
   const ListenOptions options;
@@ -217,33 +220,35 @@ void Listener::BeginDrain() {
 bool Listener::Drain(SteadyTime deadline) {
   BeginDrain();
   Core& core = *core_;
-  // The posts have to run before the count means anything: wait for each listener's thread.
-  std::unique_lock lock(core.mutex);
-  std::atomic<int> ready{0};
-  for (auto& each : core.places) {
-    asio::post(each->executor, [&core, &ready] {
-      std::lock_guard inner(core.mutex);
-      ++ready;
-      core.idle.notify_all();
-    });
-  }
-  int places = static_cast<int>(core.places.size());
-  core.idle.wait(lock, [&] { return ready == places; });
-  bool whole = core.idle.wait_until(lock, deadline, [&] { return core.count == 0; });
-  lock.unlock();
-  for (auto& each : core.places) {
-    asio::post(each->executor, [&place = *each, whole, self = core_] {
-      place.over = true;
-      place.tick.cancel();
-      if (whole) return;
-      for (auto& connection : place.connections) connection->Cut();
-    });
-  }
-  if (!whole) {
-    lock.lock();
-    core.idle.wait_for(lock, std::chrono::seconds(2), [&] { return core.count == 0; });
-  }
+  core.OnEach([](Core::Place&) {});  // BeginDrain has to be through before the count means anything
+  bool whole = core.WaitForNone(deadline);
+  core.OnEach([whole](Core::Place& place) {
+    place.over = true;
+    place.tick.cancel();
+    if (whole) return;
+    for (auto& connection : place.connections) connection->Cut();
+  });
+  if (!whole) core.WaitForNone(std::chrono::steady_clock::now() + std::chrono::seconds(2));
   return whole;
+}
+
+void Listener::Core::OnEach(const std::function<void(Place&)>& work) {
+  std::size_t left = places.size();  // guarded by mutex
+  for (auto& each : places) {
+    asio::post(each->executor, [this, &place = *each, &work, &left] {
+      work(place);
+      std::lock_guard lock(mutex);
+      --left;
+      idle.notify_all();
+    });
+  }
+  std::unique_lock lock(mutex);
+  idle.wait(lock, [&] { return left == 0; });
+}
+
+bool Listener::Core::WaitForNone(SteadyTime deadline) {
+  std::unique_lock lock(mutex);
+  return idle.wait_until(lock, deadline, [&] { return count == 0; });
 }
 
 }  // namespace nereid::net
