@@ -66,7 +66,7 @@ class CallTest : public testing::Test {
     OnHome([&] {
       if (call_) call_->OnClose();
     });
-    for (auto& one : submitted_) one.receiver = nullptr;
+    for (auto& one : submitted_) End(one);
   }
 
   // Behind all that earlier work has posted there: what a handler posts joins the queue only when it returns, hence the first round.
@@ -86,6 +86,11 @@ class CallTest : public testing::Test {
     call_ = std::make_shared<Kind>(shared_, Incoming{stream_, 0, threads_.executor(0), net::Encoding::kIdentity});
   }
 
+  static void End(FakeModels::Submitted& one) {
+    InferResponse end;
+    end.empty = true;
+    if (one.receiver) one.receiver->Push(std::move(end));
+  }
   static Pushed PushPart(FakeModels::Submitted& one) {
     InferResponse response = FakeModels::Echo(one.request);
     response.final = false;
