@@ -39,7 +39,7 @@ class WorkerEnd {
     if (!content) return false;
     std::memcpy(content, &length, sizeof length);
     std::memcpy(content + sizeof length, packed.data(), packed.size());
-    std::memcpy(content + start, tensors.data(), tensors.size());
+    if (!tensors.empty()) std::memcpy(content + start, tensors.data(), tensors.size());
     return SayEntry({static_cast<std::uint64_t>(content - out_), start + tensors.size()});
   }
   bool SayEntry(ChannelEntry entry) { return RingPush(&channel_.control().from_worker, entry) != 0; }
