@@ -140,7 +140,7 @@ void OpenRequests::Deliver(std::uint64_t request, Open& open, InferResponse resp
   if (final) return End(request, open);
   if (pushed == Pushed::kGone) __atomic_store_n(&Cell(open).cancelled, 1, __ATOMIC_RELEASE);
   if (pushed != Pushed::kFull) return;
-  Wait(request, open, std::move(response));
+  Wait(request, open, std::move(response));  // NOLINT(bugprone-use-after-move): a kFull has not taken it
   AwaitRoom(request, open);
 }
 
