@@ -9,7 +9,7 @@ import pytest
 import tritonclient.grpc as grpcclient
 import tritonclient.http as httpclient
 
-from support.python_models import PYTHON, error, infer, tensor, values, write_model
+from support.python_models import PYTHON, error, infer, io, tensor, values, write_model
 
 pytestmark = pytest.mark.smoke
 
@@ -403,6 +403,8 @@ def test_models_call_models(serve):
     write_model(serve.repository, "other", IDENTITY.replace(".as_numpy())", ".as_numpy() * 10)"), [INT_IN], [INT_OUT])
     write_model(serve.repository, "repeat", REPEAT, [INT_IN], [INT_OUT], DECOUPLED)
     write_model(serve.repository, "spare", IDENTITY, [INT_IN], [INT_OUT])
+    (serve.repository / "native" / "1").mkdir(parents=True)
+    (serve.repository / "native" / "config.pbtxt").write_text('backend: "identity"\n' + io("input", INT_IN) + io("output", INT_OUT))
     server = serve("--model-control-mode=explicit", "--load-model=*")
 
     def ask(mode, *data):
@@ -411,6 +413,7 @@ def test_models_call_models(serve):
 
     assert ask("exec", 1, 2) == [10, 20]
     assert ask("pass", 1, 2) == [10, 20]
+    assert ask("native", 1, 2) == [1, 2]  # a backend in the server's own process
     assert ask("async", 1) == [10, 20, 30, 40, 50]
     assert ask("stream", *range(200)) == list(range(200))
     assert ask("cancel") == [1]

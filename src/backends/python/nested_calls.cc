@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "backends/python/nested_answers.h"
+#include "proto/model_config.pb.h"
 
 namespace nereid::python {
 
@@ -105,6 +106,10 @@ void NestedCalls::Infer(std::uint64_t call, PackReader& reader, const Message& m
             "Model {} is using the decoupled. The current BLS request call doesn't support models using the decoupled transaction policy. "
             "Please use 'decoupled=True' argument to the 'exec' or 'async_exec' calls for decoupled models.'",
             model));
+  // The asking worker can still write where its tensors lie. To another worker that means nothing, to code in this process it could.
+  if ((*info)->config->backend() != "python") {
+    for (Tensor& tensor : request.inputs) tensor.data = Bytes::Own(std::string(tensor.data.view()));
+  }
   request.request_id = NewRequestId(SystemClock().Wall());
   request.arrival = std::chrono::steady_clock::now();
   auto answers = std::make_shared<NestedAnswers>(weak_from_this(), call, model, request.cancellation);
