@@ -224,7 +224,7 @@ def test_an_execute_that_waits_too_long_for_a_slow_client_loses_that_client_only
                     if sender.is_cancelled(): break
                     sender.send(answer(np.zeros(1 << 18)))
                 sender.send(answer(7), flags=FINAL)
-    """, [INT_IN], [INT_OUT], DECOUPLED + 'parameters { key: "EXECUTE_TIMEOUT_SECONDS" value { string_value: "1" } }\n')
+    """, [INT_IN], [INT_OUT], DECOUPLED + 'parameters { key: "EXECUTE_TIMEOUT_SECONDS" value { string_value: "4" } }\n')
     server = serve()
     worker = named(server.pid, "nereid_worker m_0")
     slow = socket.create_connection(server.http.split(":"))
