@@ -45,7 +45,7 @@ void OpenRequests::GiveBack(const Places& places) {
 void OpenRequests::Add(const Places& places, ExecutionBatch batch, const ComputeTimes& times) {
   std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < batch.size(); ++i)
-    open_.emplace_hint(open_.end(), places.first + i, Open{std::move(batch[i]), places.cells[i], times, {}, 0});
+    open_.emplace_hint(open_.end(), places.first + i, Open{std::move(batch[i]), places.cells[i], times, {}, 0, false});
 }
 
 ExecutionBatch OpenRequests::TakeBack(Range requests) {
@@ -114,7 +114,7 @@ bool OpenRequests::FailBlocked(const Status& why) {
   {
     std::lock_guard lock(mutex_);
     for (const auto& [request, open] : open_) {
-      if (open.waiting_bytes > kAheadBytes) blocked.push_back(request);
+      if (open.blocked) blocked.push_back(request);
     }
   }
   for (std::uint64_t request : blocked) Fail(request, why);
@@ -149,7 +149,9 @@ void OpenRequests::Wait(std::uint64_t request, Open& open, InferResponse respons
     return Fail(request, Status{Code::kUnavailable, "the client reads too slowly: too many responses wait for it", "slow_client", ""});
   open.waiting_bytes += BytesOf(response);
   open.waiting.push_back(std::move(response));
-  if (open.waiting_bytes > kAheadBytes) __atomic_store_n(&Cell(open).blocked, 1, __ATOMIC_RELEASE);
+  if (open.waiting_bytes <= kAheadBytes) return;
+  open.blocked = true;
+  __atomic_store_n(&Cell(open).blocked, 1, __ATOMIC_RELEASE);
 }
 
 void OpenRequests::AwaitRoom(std::uint64_t request, Open& open) {
@@ -193,7 +195,8 @@ void OpenRequests::Renew(std::uint64_t request) {
   Unblock(*open);
 }
 
-void OpenRequests::Unblock(const Open& open) {
+void OpenRequests::Unblock(Open& open) {
+  open.blocked = false;
   ChannelCell& cell = Cell(open);
   if (__atomic_exchange_n(&cell.blocked, 0, __ATOMIC_ACQ_REL)) FutexWake(&cell.blocked);
 }

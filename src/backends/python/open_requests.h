@@ -68,6 +68,7 @@ class OpenRequests {
     ComputeTimes times;
     std::deque<InferResponse> waiting;  // for room at the client
     std::size_t waiting_bytes = 0;
+    bool blocked = false;  // send() waits
   };
 
   // Stays where it is until End, which is called in turns only; null when there is none.
@@ -77,7 +78,7 @@ class OpenRequests {
   void AwaitRoom(std::uint64_t request, Open& open);
   void End(std::uint64_t request, Open& open);
   ChannelCell& Cell(const Open& open) { return control_.cells[open.cell]; }
-  void Unblock(const Open& open);
+  void Unblock(Open& open);
 
   ChannelControl& control_;
   const OutputRules& rules_;

@@ -11,6 +11,7 @@ namespace {
 struct Client {
   std::vector<InferResponse> got;
   Pushed next = Pushed::kTaken;  // what the next response that is not final is answered with
+  int taken_most = 0;            // so many are taken all the same
   std::function<void()> wake;
   Cancellation cancellation;
 };
@@ -22,7 +23,7 @@ class FakeExecution final : public Execution {
   std::int64_t batch_size() const override { return 1; }
   bool cancelled() const override { return request_.cancellation.cancelled(); }
   Pushed Send(InferResponse&& response) override {
-    if (!response.final && client_->next != Pushed::kTaken) return client_->next;
+    if (!response.final && client_->next != Pushed::kTaken && client_->taken_most-- <= 0) return client_->next;
     client_->got.push_back(std::move(response));
     return Pushed::kTaken;
   }
@@ -127,7 +128,11 @@ TEST_F(OpenRequestsTest, OnlyRequestsWhoseClientsHoldUpTheWorkerAreFailedForIt) 
   std::uint64_t other = Open(client_), held = Open(slow);
   open_->Send(held, Numbered(1));
   EXPECT_FALSE(open_->FailBlocked(Status{}));
-  open_->Send(held, Numbered(2, false, 5 << 20));
+  open_->Send(held, Numbered(2, false, 2 << 20));
+  open_->Send(held, Numbered(3, false, 3 << 20));
+  slow->taken_most = 2;
+  open_->Renew(held);
+  EXPECT_EQ(cell_->blocked, 1u);  // until there is much room
   EXPECT_TRUE(open_->FailBlocked(Status{}));
   EXPECT_EQ(open_->Find(held), nullptr);
   EXPECT_NE(open_->Find(other), nullptr);
