@@ -23,9 +23,9 @@ TRIM_SECONDS = 5.0
 class Context:
     """What requests know of the model that they are for."""
 
-    def __init__(self):
+    def __init__(self, name, folder):
         self.model_name, self.model_version, self.decoupled = "", -1, False
-        self.name = self.folder = ""  # of the instance; where model.py lies
+        self.name, self.folder = name, folder  # of the instance; where model.py lies
         self.executing = False
 
     def failed(self, text):
@@ -34,23 +34,26 @@ class Context:
 
 class Host:
     def __init__(self, name, folder, file):
-        self.name, self.folder, self.file = name, folder, file
+        self.file = file
         self.model = self.type = self.loop = None
         self.loop_lock = threading.Lock()
-        self.context = calls.context = Context()
-        self.context.name, self.context.folder = name, folder
+        self.context = calls.context = Context(name, folder)
 
     # ------------------------------------------------------------- the calls
+
+    def path(self):
+        return os.path.join(self.context.folder, self.file)
 
     def load_type(self):
         if self.type is not None:
             return
         # As Triton does: the module VERSION.model, in whose package relative imports are made; and what lies beside it, after all else.
-        sys.path += [self.folder, os.path.dirname(self.folder)]
-        path = os.path.join(self.folder, self.file)
-        package = os.path.basename(self.folder)
+        folder = self.context.folder
+        sys.path += [folder, os.path.dirname(folder)]
+        path = self.path()
+        package = os.path.basename(folder)
         sys.modules[package] = types.ModuleType(package)
-        sys.modules[package].__path__ = [self.folder]
+        sys.modules[package].__path__ = [folder]
         spec = importlib.util.spec_from_file_location("%s.%s" % (package, os.path.splitext(os.path.basename(self.file))[0]), path)
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
@@ -70,13 +73,13 @@ class Host:
 
     def initialize(self, name, arguments, decoupled):
         arguments = dict(arguments)
-        self.name = self.context.name = name
+        self.context.name = name
         self.context.model_name = arguments["model_name"]
         self.context.model_version = int(arguments["model_version"])
         self.context.decoupled = decoupled
         self.load_type()
         if not callable(getattr(self.type, "execute", None)):
-            raise Refusal("the class TritonPythonModel of '%s' has no function execute" % os.path.join(self.folder, self.file))
+            raise Refusal("the class TritonPythonModel of '%s' has no function execute" % self.path())
         self.model = self.type()
         if hasattr(self.model, "initialize"):
             self.model.initialize(arguments)
@@ -150,7 +153,7 @@ class Host:
     def left_to_senders(self, responses, requests):
         """nothing was returned: each request is answered through its sender, or at once when it has none"""
         if responses is not None:
-            raise Refusal("Python model '%s' is using the decoupled mode and the execute function must return None." % self.name)
+            raise Refusal("Python model '%s' is using the decoupled mode and the execute function must return None." % self.context.name)
         encoded = []
         for request in requests:
             if request._release == RELEASE_RESCHEDULE:

@@ -107,9 +107,12 @@ class InferenceRequest:
     def is_cancelled(self):
         if self._id is None:
             return False
+        return self._watch().seen()
+
+    def _watch(self):
         if self._cancellation is None:
             self._cancellation = Cancellation(self._id, self._cell)
-        return self._cancellation.seen()
+        return self._cancellation
 
     def get_response_sender(self):
         if self._id is None:
@@ -208,7 +211,7 @@ class InferenceResponseSender:
     def __init__(self, request):
         self._id, self._cell, self._event, self._requested = request._id, request._cell, request._event, request._requested
         self._context = request._context
-        self._cancellation = Cancellation(self._id, self._cell)
+        self._cancellation = request._watch()
         self._lock = threading.Lock()
         self._closed = False
         self._sent = 0
@@ -218,8 +221,9 @@ class InferenceResponseSender:
         # Without the last word its client would wait for ever.
         if self._left and not self._closed and self._context.executing:
             self._closed = True
-            channel.send((channel.RESPONSE, self._id, COMPLETE_FINAL, ((TritonError.INTERNAL, self._context.failed(
-                "the model let go of the response sender without TRITONSERVER_RESPONSE_COMPLETE_FINAL")), "", ())), (), self._event)
+            error = TritonError(self._context.failed("the model let go of the response sender without TRITONSERVER_RESPONSE_COMPLETE_FINAL"))
+            encoded, _ = InferenceResponse(error=error)._encode((), [], 0)
+            channel.send((channel.RESPONSE, self._id, COMPLETE_FINAL, encoded), (), self._event)
 
     def is_cancelled(self):
         return self._cancellation.seen()

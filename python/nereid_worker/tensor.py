@@ -35,6 +35,12 @@ class PreferredMemory:
 SMALL = 4096
 
 
+def checked_name(name):
+    if not text("Tensor: the name", name):
+        raise TritonModelException("the name of a Tensor must not be empty")
+    return name
+
+
 class Tensor:
     __slots__ = ("_name", "_datatype", "_shape", "_array", "_memory", "_offset", "_size")
 
@@ -44,9 +50,7 @@ class Tensor:
         datatype = dt.OF_NUMPY.get(numpy_array.dtype) or dt.of_numpy(numpy_array.dtype)
         if datatype is None:
             raise TritonModelException("Tensor '%s' has the unsupported NumPy dtype '%s'" % (name, numpy_array.dtype))
-        if not text("Tensor: the name", name):
-            raise TritonModelException("the name of a Tensor must not be empty")
-        self._name = name
+        self._name = checked_name(name)
         self._datatype = datatype
         self._shape = numpy_array.shape
         self._array = numpy_array
@@ -125,11 +129,9 @@ class Tensor:
         count = 1
         for dim in shape:
             count *= dim
-        if not text("Tensor: the name", name):
-            raise TritonModelException("the name of a Tensor must not be empty")
         memory = Foreign.from_address(address) if address else Foreign.from_address(ctypes.addressof(_NOTHING))
         memory.owner = owner
-        return Tensor._of_memory(name, datatype, shape, memory, 0, count * bits // 8)
+        return Tensor._of_memory(checked_name(name), datatype, shape, memory, 0, count * bits // 8)
 
     def _encode(self, tensors, at):
         """Appends what core.begin copies (or the array that is copied after it) and returns this tensor's part of the message and where

@@ -4,7 +4,6 @@ import signal
 import ssl
 import subprocess
 import threading
-import time
 
 import grpc
 import numpy as np
@@ -33,6 +32,7 @@ class TritonPythonModel:
 
     def answer(self, sender, request):
         seconds = float(pb_utils.get_input_tensor_by_name(request, "IN").as_numpy()[0])
+        pb_utils.Logger.log_info("held for %d s" % seconds)
         end = time.monotonic() + seconds
         while time.monotonic() < end and not request.is_cancelled():
             time.sleep(0.005)
@@ -210,7 +210,7 @@ def test_grpc_learns_of_the_end_while_http_is_still_served(serve):
     infer(0)  # the model is ready
     held = threading.Thread(target=infer, args=(5,))
     held.start()
-    time.sleep(0.5)
+    server.wait_for_line("held for 5 s")
     server.signal(signal.SIGTERM)
     refused = False
     while not refused and held.is_alive():

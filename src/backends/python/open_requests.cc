@@ -100,25 +100,25 @@ void OpenRequests::Fail(std::uint64_t request, const Status& why) {
   Deliver(request, *open, std::move(response));
 }
 
-void OpenRequests::FailAll(const Status& why) {
-  std::vector<std::uint64_t> all;
-  {
-    std::lock_guard lock(mutex_);
-    for (const auto& [request, open] : open_) all.push_back(request);
-  }
-  for (std::uint64_t request : all) Fail(request, why);
-}
-
-bool OpenRequests::FailBlocked(const Status& why) {
-  std::vector<std::uint64_t> blocked;
+template <typename Which>
+std::size_t OpenRequests::FailThose(const Status& why, Which which) {
+  std::vector<std::uint64_t> those;
   {
     std::lock_guard lock(mutex_);
     for (const auto& [request, open] : open_) {
-      if (open.blocked) blocked.push_back(request);
+      if (which(open)) those.push_back(request);
     }
   }
-  for (std::uint64_t request : blocked) Fail(request, why);
-  return !blocked.empty();
+  for (std::uint64_t request : those) Fail(request, why);
+  return those.size();
+}
+
+void OpenRequests::FailAll(const Status& why) {
+  FailThose(why, [](const Open&) { return true; });
+}
+
+bool OpenRequests::FailBlocked(const Status& why) {
+  return FailThose(why, [](const Open& open) { return open.blocked; }) > 0;
 }
 
 void OpenRequests::Deliver(std::uint64_t request, Open& open, InferResponse response) {

@@ -73,6 +73,9 @@ class OpenRequests {
 
   // Stays where it is until End, which is called in turns only; null when there is none.
   Open* Get(std::uint64_t request);
+  // How many of them.
+  template <typename Which>
+  std::size_t FailThose(const Status& why, Which which);
   void Deliver(std::uint64_t request, Open& open, InferResponse response);
   void Wait(std::uint64_t request, Open& open, InferResponse response);
   void AwaitRoom(std::uint64_t request, Open& open);

@@ -78,8 +78,7 @@ Result<Nothing> Worker::MakeEvents() {
 }
 
 Result<std::shared_ptr<Worker>> Worker::Start(WorkerSetup setup, Tender& tender) {
-  auto environment = std::exchange(setup.environment, nullptr);
-  std::shared_ptr<Worker> self(new Worker(std::move(setup), std::move(environment)));
+  std::shared_ptr<Worker> self(new Worker(std::move(setup)));
   const WorkerSetup& set = self->setup_;
   TRY(self->channel_, Channel::Create(fmt::format("{}_{}", set.region_prefix, set.name), set.sizes));
   self->nested_ = std::make_shared<NestedCalls>(set.world, self->channel_);

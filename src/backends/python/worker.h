@@ -103,7 +103,7 @@ class Worker : public std::enable_shared_from_this<Worker> {
     OpenRequests::Range requests{};  // of an execute, which has no waiter
   };
 
-  Worker(WorkerSetup setup, std::shared_ptr<const void> environment) : setup_(std::move(setup)), environment_(std::move(environment)) {}
+  explicit Worker(WorkerSetup setup) : environment_(std::move(setup.environment)), setup_(std::move(setup)) {}
 
   Result<Nothing> MakeEvents();
   Result<Answer> Await(Waiter& waiter, Nanos limit);
@@ -131,8 +131,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
 
   Status Failed(std::string_view text, Code code = Code::kInternal) const;
 
-  const WorkerSetup setup_;
   std::shared_ptr<const void> environment_;  // of the setup, until the process has ended
+  const WorkerSetup setup_;
   std::vector<Descriptor> events_;
   std::vector<std::shared_ptr<void>> watches_;  // of the homes, until the end
   std::shared_ptr<Channel> channel_;
