@@ -37,7 +37,7 @@ void CheckTensor(const Tensor& tensor, const Bytes& message) {
   Check(tensor.datatype != Datatype::kBytes || SplitBytes(bytes));
 }
 
-void ReadRequest(const Bytes& message) {
+void ReadRequest(const Received& message) {
   RequestReader reader;
   if (!reader.Open(message) || !reader.Model()) return;
   auto parsed = reader.Take();

@@ -49,5 +49,6 @@ def send(message, tensors=(), event=0):
 
 
 def tensors_of(parts, block, at):
-    """the tensors of a message of the server"""
-    return [Tensor._of_memory(name, datatype, shape, block, at + offset, size) for name, datatype, shape, offset, size in parts]
+    """the tensors of a message of the server: behind it in its block, or each in one of its own"""
+    return [Tensor._of_memory(name, datatype, shape, block_at(own) if own else block, (own or at) + offset, size)
+            for name, datatype, shape, offset, size, own in parts]

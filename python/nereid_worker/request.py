@@ -60,7 +60,7 @@ class InferenceRequest:
         self = cls.__new__(cls)
         (self._id, self._cell, self._event, self._request_id, self._correlation_id, self._flags, self._timeout, self._parameters, self._requested,
          parts) = wire
-        self._inputs = [Tensor._of_memory(name, datatype, shape, block, at + offset, size) for name, datatype, shape, offset, size in parts]
+        self._inputs = channel.tensors_of(parts, block, at)
         self._block = block
         self._sender = None
         self._release = RELEASE_ALL

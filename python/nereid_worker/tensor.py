@@ -10,7 +10,7 @@ from nereid_worker.errors import TritonModelException, text
 
 
 class Block(ctypes.Array):
-    """The block of one message in the server's region. Arrays made of it keep it; the last of them gives it back."""
+    """A block in the server's region: of a message, or of a tensor. Arrays made of it keep it; the last of them gives it back."""
 
     _type_ = ctypes.c_char
     _length_ = 1 << 46

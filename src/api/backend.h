@@ -88,6 +88,8 @@ class BackendModel {
   virtual bool CreatesInstancesInParallel() const { return false; }
   // Not null for a text model.
   virtual TextGenerator* text_generator() { return nullptr; }
+  // Null: inputs may lie anywhere.
+  virtual std::shared_ptr<InputMemory> input_memory() { return nullptr; }
   // The version can answer now. Must not block long.
   virtual bool Ready() const { return true; }
 };

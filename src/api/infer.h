@@ -38,6 +38,15 @@ class OutputAllocator {
 // Plain heap memory, 64-byte aligned. Lives for ever; any thread.
 OutputAllocator& HeapAllocator();
 
+// Where the inputs of a model are best received to, since its backend reads them there. Any thread; also after the model's end.
+class InputMemory {
+ public:
+  virtual ~InputMemory() = default;
+  // 64-aligned. A tensor whose Bytes the pointer owns is not copied on its way into the model, which may write to it once it has it.
+  // Null: there is none now; any other memory will do.
+  virtual std::shared_ptr<char> Allocate(std::size_t bytes) = 0;
+};
+
 // A thread that requests come from and that their answers had best come back to: who wakes it directly saves a thread between.
 class Home {
  public:

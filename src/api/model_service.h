@@ -38,7 +38,8 @@ struct ModelInfo {
   Labels labels;
   std::int64_t max_batch_size = 0;
   bool decoupled = false;
-  TextGenerator* text_generator = nullptr;  // null for a model that speaks tensors only
+  TextGenerator* text_generator = nullptr;    // null for a model that speaks tensors only
+  std::shared_ptr<InputMemory> input_memory;  // null: inputs may lie anywhere
 };
 
 struct IndexEntry {

@@ -30,13 +30,13 @@ Deadline DeadlineOf(const net::Http2Stream& stream) {
 
 }  // namespace
 
-Call::Call(std::shared_ptr<const CallContext> shared, const Incoming& incoming)
+Call::Call(std::shared_ptr<const CallContext> shared, const Incoming& incoming, Splitter* splitter)
     : shared_(std::move(shared)),
       thread_(incoming.thread),
       executor_(incoming.executor),
       deadline_(DeadlineOf(incoming.stream)),
       stream_(&incoming.stream),
-      reader_(shared_->budget, incoming.encoding) {}
+      reader_(shared_->budget, incoming.encoding, splitter) {}
 
 // ---------------------------------------------------------------- in
 

@@ -22,7 +22,8 @@ struct Incoming {
 
 class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call> {
  public:
-  Call(std::shared_ptr<const CallContext> shared, const Incoming& incoming);
+  // `splitter` may be null; it is used while there are messages.
+  Call(std::shared_ptr<const CallContext> shared, const Incoming& incoming, Splitter* splitter = nullptr);
 
   void OnData(std::string_view bytes) final;
   std::span<char> Room() final;
@@ -34,7 +35,7 @@ class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call
  protected:
   // ---- for the handler: on the call's io thread
 
-  virtual void OnMessage(Bytes message) = 0;
+  virtual void OnMessage(Received message) = 0;
   // While false, messages wait, and at last the client; ReadOn when that has changed.
   virtual bool TakesMessage() { return true; }
   // No further message comes.
@@ -83,7 +84,7 @@ class Call : public net::Http2Receiver, public std::enable_shared_from_this<Call
   // The io thread's.
   net::Http2Stream* stream_;  // until OnClose
   MessageReader reader_;
-  std::optional<Bytes> next_;  // that the handler does not take yet
+  std::optional<Received> next_;  // that the handler does not take yet
   // What comes behind it, as it came: apart, short messages would take many times the memory. Its end begins at kept_at_.
   std::optional<net::BodyBuffer> kept_;
   std::size_t kept_at_ = 0;

@@ -56,7 +56,7 @@ Message Compressed(Message message, net::Encoding encoding) {
   return message;
 }
 
-Result<std::optional<Bytes>> MessageReader::Next(std::string_view& bytes) {
+Result<std::optional<Received>> MessageReader::Next(std::string_view& bytes) {
   while (!bytes.empty()) {
     if (!body_) {
       std::size_t part = std::min(kPrefixBytes - prefix_bytes_, bytes.size());
@@ -67,7 +67,7 @@ Result<std::optional<Bytes>> MessageReader::Next(std::string_view& bytes) {
       TRY_DO(Begin(bytes.size()));
     }
     TRY_DO(Add(bytes));
-    if (body_->size() == length_) return Finish();
+    if (came_ == length_) return Finish();
   }
   return std::nullopt;
 }
@@ -81,7 +81,9 @@ Result<Nothing> MessageReader::Begin(std::size_t here) {
     return Error(Code::kTooLarge, fmt::format("a message of {} bytes is longer than gRPC's limit of {}", length_, kMessageBytesMax),
                  "message_too_large");
   body_.emplace(budget_, kMessageBytesMax, prefix_[0] ? 0 : length_);
-  return ReserveFor(here);
+  came_ = 0;
+  splitting_ = splitter_ && !prefix_[0] && splitter_->Begin(length_);
+  return ReserveFor(splitting_ ? 0 : here);
 }
 
 Result<Nothing> MessageReader::ReserveFor(std::size_t bytes) {
@@ -89,32 +91,76 @@ Result<Nothing> MessageReader::ReserveFor(std::size_t bytes) {
 }
 
 Result<Nothing> MessageReader::Add(std::string_view& bytes) {
-  std::string_view part = bytes.substr(0, length_ - body_->size());
-  if (part.size() > body_->room_bytes()) TRY_DO(ReserveFor(body_->size() + part.size()));
-  if (!part.empty() && part.data() != body_->room()) std::memmove(body_->room(), part.data(), part.size());  // may come from within Room
-  body_->Commit(part.size());
+  std::string_view rest = bytes.substr(0, length_ - came_), part = rest;
+  if (part_.memory) {
+    part = rest.substr(0, part_.bytes - part_filled_);
+    AddToPart(part);
+  } else {
+    if (splitting_) part = rest.substr(0, kFirstBytes);  // more would be copied twice if it belongs elsewhere
+    if (part.size() > body_->room_bytes()) TRY_DO(ReserveFor(body_->size() + rest.size()));
+    if (!part.empty() && part.data() != body_->room()) std::memmove(body_->room(), part.data(), part.size());  // may come from within Room
+    body_->Commit(part.size());
+    Split(came_ + rest.size());
+  }
+  came_ += part.size();
   bytes.remove_prefix(part.size());
   return Nothing{};
 }
 
-std::span<char> MessageReader::Room() {
-  if (!body_) return {};
-  return {body_->room(), std::min(body_->room_bytes(), length_ - body_->size())};
+void MessageReader::AddToPart(std::string_view bytes) {
+  char* to = part_.memory.get() + part_filled_;
+  if (bytes.data() != to) std::memmove(to, bytes.data(), bytes.size());
+  part_filled_ += bytes.size();
+  if (part_filled_ < part_.bytes) return;
+  const char* data = part_.memory.get();
+  apart_.push_back({part_.at, Bytes(std::move(part_.memory), data, part_.bytes)});
+  part_ = {};
 }
 
-Result<Bytes> MessageReader::Finish() {
+void MessageReader::Split(std::size_t came) {
+  while (splitting_ && !part_.memory) {
+    Splitter::Part part;
+    Splitter::Found found = splitter_->Look(body_->view(), came, part);
+    if (found == Splitter::Found::kMore) return;
+    std::size_t before = part.at;
+    for (const Received::Apart& earlier : apart_) before += earlier.bytes.size();
+    net::BudgetShare share;
+    if (found == Splitter::Found::kNothing || part.bytes > length_ - before || !share.Take(budget_, part.bytes)) {
+      splitting_ = false;
+      return;
+    }
+    shares_.push_back(std::move(share));
+    std::string_view here = body_->view().substr(part.at, part.bytes);
+    const std::size_t at = part.at;
+    part_ = std::move(part);
+    part_filled_ = 0;
+    AddToPart(here);
+    body_->Erase(at, here.size());
+  }
+}
+
+std::span<char> MessageReader::Room() {
+  if (!body_) return {};
+  if (part_.memory) return {part_.memory.get() + part_filled_, part_.bytes - part_filled_};
+  return {body_->room(), std::min(body_->room_bytes(), length_ - came_)};
+}
+
+Result<Received> MessageReader::Finish() {
   net::BodyBuffer body = *std::move(body_);
   body_.reset();
   prefix_bytes_ = 0;
+  shares_.clear();
   if (prefix_[0] == 1) {
     net::BodyBuffer plain(budget_, kMessageBytesMax);
     if (auto inflated = net::Inflate(encoding_, body.view(), plain); !inflated)
       return std::unexpected(inflated.error().code == Code::kInvalidArgument ? std::move(inflated).error() : Fits(inflated).error());
     net::Body whole = plain.Finish();
-    return Bytes(whole.owner, whole.data, whole.size);
+    return Received(Bytes(whole.owner, whole.data, whole.size));
   }
   net::Body whole = body.Finish();
-  return Bytes(whole.owner, whole.data, whole.size);
+  Received message(Bytes(whole.owner, whole.data, whole.size));
+  message.apart = std::exchange(apart_, {});
+  return message;
 }
 
 std::optional<Nanos> ParseTimeout(std::string_view text) {

@@ -19,9 +19,9 @@ class MessageReaderTest : public testing::Test {
   // All messages that end in `bytes`.
   Result<Nothing> Take(MessageReader&& reader, std::string_view bytes) {
     for (;;) {
-      TRY(std::optional<Bytes> message, reader.Next(bytes));
+      TRY(std::optional<Received> message, reader.Next(bytes));
       if (!message) return Nothing{};
-      whole_.push_back(*std::move(message));
+      whole_.push_back(std::move(message)->bytes);
     }
   }
 

@@ -4,7 +4,13 @@
 
 namespace nereid::grpc_front {
 
-void InferCall::OnMessage(Bytes message) {
+InferCall::InferCall(std::shared_ptr<const CallContext> shared, const Incoming& incoming)
+    : Call(std::move(shared), incoming, &splitter_),
+      splitter_([this](const std::string& name, const std::string& version, std::size_t bytes) {
+        return AllocateInput(this->shared(), metadata(), name, version, bytes);
+      }) {}
+
+void InferCall::OnMessage(Received message) {
   if (std::exchange(begun_, true)) return Finish(Status{Code::kUnsupported, "ModelInfer takes one message", "many_messages", ""});
   if (auto begun = Begin(message); !begun) Finish(std::move(begun).error());
 }
@@ -13,7 +19,7 @@ void InferCall::OnHalfClose() {
   if (!begun_) Finish(Status{Code::kInvalidArgument, "the call ended without a message", "no_message", ""});
 }
 
-Result<Nothing> InferCall::Begin(const Bytes& message) {
+Result<Nothing> InferCall::Begin(const Received& message) {
   SteadyTime arrival = SystemClock().Steady();
   RequestReader reader;
   TRY_DO(reader.Open(message));

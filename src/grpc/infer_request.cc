@@ -23,14 +23,15 @@ std::unexpected<Status> Invalid(std::string message) {
   return Error(Code::kInvalidArgument, std::move(message));
 }
 
-// The field's bytes where they lie.
-Result<Bytes> ReadBytes(CodedInputStream& in, const Bytes& message) {
+// The field's bytes where they lie. `apart`: the next that are not in the message itself.
+Result<Bytes> ReadBytes(CodedInputStream& in, const Received& message, std::vector<Received::Apart>::const_iterator& apart) {
   std::uint32_t size = 0;
   if (!in.ReadVarint32(&size)) return Invalid("malformed message");
   auto at = static_cast<std::size_t>(in.CurrentPosition());
-  if (!in.Skip(static_cast<int>(std::min<std::uint32_t>(size, std::numeric_limits<int>::max()))) || size > message.size() - at)
+  if (apart != message.apart.end() && apart->at == at) return apart++->bytes;
+  if (!in.Skip(static_cast<int>(std::min<std::uint32_t>(size, std::numeric_limits<int>::max()))) || size > message.bytes.size() - at)
     return Invalid("malformed message");
-  return message.Slice(at, size);
+  return message.bytes.Slice(at, size);
 }
 
 // Protobuf puts bytes anywhere; elements must lie at a multiple of their size.
@@ -176,8 +177,9 @@ RequestReader::RequestReader() : parts_(std::make_unique<Parts>()) {}
 RequestReader::~RequestReader() = default;
 RequestReader::RequestReader(RequestReader&&) noexcept = default;
 
-Result<Nothing> RequestReader::Open(const Bytes& message) {
-  CodedInputStream in(reinterpret_cast<const std::uint8_t*>(message.data()), static_cast<int>(message.size()));
+Result<Nothing> RequestReader::Open(const Received& message) {
+  auto apart = message.apart.begin();
+  CodedInputStream in(reinterpret_cast<const std::uint8_t*>(message.bytes.data()), static_cast<int>(message.bytes.size()));
   in.SetTotalBytesLimit(std::numeric_limits<int>::max());
   // Generated code reads every field but the tensor bytes, which it would copy: those are read here, and the rest of the message, in
   // pieces between them, is merged as if it were the whole.
@@ -186,7 +188,7 @@ Result<Nothing> RequestReader::Open(const Bytes& message) {
   google::protobuf::io::CodedOutputStream out(&rest_stream);
   while (std::uint32_t tag = in.ReadTag()) {
     if (tag == WireFormatLite::MakeTag(kRawInputContentsField, WireFormatLite::WIRETYPE_LENGTH_DELIMITED)) {
-      TRY(Bytes bytes, ReadBytes(in, message));
+      TRY(Bytes bytes, ReadBytes(in, message, apart));
       parts_->raw.push_back(std::move(bytes));
       continue;
     }

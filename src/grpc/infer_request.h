@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/infer.h"
+#include "grpc/framing.h"
 
 namespace nereid::grpc_front {
 
@@ -24,7 +25,7 @@ struct ParsedRequest {
 // "" is no version (-1); an error for what is no number.
 Result<ModelRef> ParseModelRef(const std::string& name, const std::string& version);
 
-// Reads the message in two steps: Open finds the parts, Take makes the request. The tensors own the message.
+// Reads the message in two steps: Open finds its fields, Take makes the request. The tensors own the message.
 class RequestReader {
  public:
   RequestReader();
@@ -32,7 +33,7 @@ class RequestReader {
   RequestReader(RequestReader&&) noexcept;
 
   // kInvalidArgument for bytes that are no ModelInferRequest.
-  Result<Nothing> Open(const Bytes& message);
+  Result<Nothing> Open(const Received& message);
   const std::string& model_name() const;
   const std::string& client_id() const;
   Result<ModelRef> Model() const;

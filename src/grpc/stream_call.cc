@@ -47,7 +47,11 @@ class StreamCall::Slot final : public InferReceiver, public std::enable_shared_f
 };
 
 StreamCall::StreamCall(std::shared_ptr<const CallContext> shared, const Incoming& incoming)
-    : Call(std::move(shared), incoming), real_errors_(incoming.stream.Header("triton_grpc_error") == "true") {
+    : Call(std::move(shared), incoming, &splitter_),
+      splitter_([this](const std::string& name, const std::string& version, std::size_t bytes) {
+        return AllocateInput(this->shared(), metadata(), name, version, bytes);
+      }),
+      real_errors_(incoming.stream.Header("triton_grpc_error") == "true") {
   MayCompress();
 }
 
@@ -56,7 +60,7 @@ bool StreamCall::TakesMessage() {
   return Takes();
 }
 
-void StreamCall::OnMessage(Bytes message) {
+void StreamCall::OnMessage(Received message) {
   {
     std::lock_guard lock(mutex_);
     ++open_requests_;
@@ -76,7 +80,7 @@ void StreamCall::OnHalfClose() {
   EndWhenDone();
 }
 
-Result<Nothing> StreamCall::Submit(const Bytes& message, std::string& client_id) {
+Result<Nothing> StreamCall::Submit(const Received& message, std::string& client_id) {
   SteadyTime arrival = SystemClock().Steady();
   RequestReader reader;
   TRY_DO(reader.Open(message));

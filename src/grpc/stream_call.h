@@ -8,6 +8,7 @@
 
 #include "grpc/call.h"
 #include "grpc/infer_request.h"
+#include "grpc/tensor_splitter.h"
 
 namespace nereid::grpc_front {
 
@@ -22,13 +23,13 @@ class StreamCall final : public Call {
   class Slot;
   friend class Slot;
 
-  void OnMessage(Bytes message) override;
+  void OnMessage(Received message) override;
   bool TakesMessage() override;
   void OnHalfClose() override;
   void OnGone() override;
   void OnSent(std::size_t bytes) override;
 
-  Result<Nothing> Submit(const Bytes& message, std::string& client_id);
+  Result<Nothing> Submit(const Received& message, std::string& client_id);
   Pushed Push(const std::shared_ptr<Slot>& slot, InferResponse&& response);
   void OnRoom(std::function<void()> wake);
   std::shared_ptr<StreamCall> Self() { return std::static_pointer_cast<StreamCall>(shared_from_this()); }
@@ -41,6 +42,7 @@ class StreamCall final : public Call {
   void Release();  // what waits behind nothing any more
   void EndWhenDone();
 
+  TensorSplitter splitter_;
   const bool real_errors_;  // triton_grpc_error: the first error ends the stream
 
   std::mutex mutex_;

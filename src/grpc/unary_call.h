@@ -12,9 +12,9 @@ class UnaryCall final : public Call {
       : Call(std::move(shared), incoming), method_(method) {}
 
  private:
-  void OnMessage(Bytes message) override {
+  void OnMessage(Received message) override {
     if (std::exchange(begun_, true)) return Finish(Status{Code::kUnsupported, "this method takes one message", "many_messages", ""});
-    method_.handle(method_, shared(), metadata(), message.view(),
+    method_.handle(method_, shared(), metadata(), message.bytes.view(),
                    [self = std::static_pointer_cast<UnaryCall>(shared_from_this())](Result<Message> answer) {
                      if (answer) self->FinishWith(*std::move(answer));
                      else self->Finish(std::move(answer).error());

@@ -81,6 +81,7 @@ Result<std::shared_ptr<ModelVersion>> ModelVersion::Load(const PolledModel& poll
   info->max_batch_size = config->max_batch_size();
   info->decoupled = config->model_transaction_policy().decoupled();
   info->text_generator = self->model_->text_generator();
+  info->input_memory = self->model_->input_memory();
   self->number_ = version;
   self->info_ = std::move(info);
   self->config_ = config;

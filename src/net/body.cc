@@ -72,6 +72,12 @@ Result<Nothing> BodyBuffer::Append(std::string_view bytes) {
   return Nothing{};
 }
 
+void BodyBuffer::Erase(std::size_t at, std::size_t bytes) {
+  if (bytes == 0) return;
+  std::memmove(data_ + at, data_ + at + bytes, size_ - at - bytes);
+  size_ -= bytes;
+}
+
 Body BodyBuffer::Finish() {
   if (!data_) {
     static const char kNone[kPadding] = {};

@@ -27,6 +27,36 @@ class ByteBudget {
   std::atomic<std::int64_t> left_;
 };
 
+// Some of the budget, until it goes.
+class BudgetShare {
+ public:
+  BudgetShare() = default;
+  BudgetShare(BudgetShare&& other) noexcept = default;
+  BudgetShare& operator=(BudgetShare&& other) noexcept {
+    Return();
+    budget_ = std::move(other.budget_);
+    bytes_ = other.bytes_;
+    return *this;
+  }
+  ~BudgetShare() { Return(); }
+
+  // Whether it could be had; a null budget has no end.
+  bool Take(std::shared_ptr<ByteBudget> budget, std::uint64_t bytes) {
+    Return();
+    if (budget && !budget->Take(bytes)) return false;
+    budget_ = std::move(budget);
+    bytes_ = bytes;
+    return true;
+  }
+  void Return() {
+    if (auto budget = std::exchange(budget_, nullptr)) budget->Give(bytes_);
+  }
+
+ private:
+  std::shared_ptr<ByteBudget> budget_;
+  std::uint64_t bytes_ = 0;
+};
+
 // 64-byte aligned, 64 zeroed bytes past the end once finished.
 class BodyBuffer {
  public:
@@ -46,6 +76,8 @@ class BodyBuffer {
   char* room() { return data_ + size_; }
   std::size_t room_bytes() const { return capacity_ - size_; }
   void Commit(std::size_t bytes) { size_ += bytes; }
+  // Takes out `bytes` from `at` on.
+  void Erase(std::size_t at, std::size_t bytes);
   std::size_t size() const { return size_; }
   std::string_view view() const { return {data_, size_}; }
 

@@ -52,6 +52,29 @@ TEST(BodyBuffer, EndsAlignedPaddedAndChargedUntilDropped) {
   EXPECT_TRUE(budget->Take(10'000));
 }
 
+TEST(BodyBuffer, ErasesFromItsMiddle) {
+  BodyBuffer buffer(nullptr, 100);
+  ASSERT_TRUE(buffer.Append("0123456789"));
+  buffer.Erase(2, 5);
+  ASSERT_TRUE(buffer.Append("x"));
+  EXPECT_EQ(buffer.view(), "01789x");
+  buffer.Erase(1, 5);
+  EXPECT_EQ(buffer.Finish().view(), "0");
+}
+
+TEST(BudgetShare, GoesBackOnce) {
+  auto budget = std::make_shared<ByteBudget>(100);
+  BudgetShare share;
+  ASSERT_TRUE(share.Take(budget, 60));
+  BudgetShare moved = std::move(share), none;
+  EXPECT_FALSE(none.Take(budget, 60));
+  EXPECT_TRUE(none.Take(nullptr, 1000));
+  EXPECT_TRUE(moved.Take(budget, 90));
+  moved = BudgetShare();
+  EXPECT_TRUE(budget->Take(100));
+  EXPECT_FALSE(budget->Take(1));
+}
+
 TEST(BodyBuffer, AlignsTheByteThatMatters) {
   BodyBuffer buffer(nullptr, 1 << 20, 131);
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(buffer.Append(std::string(1000, static_cast<char>('a' + i % 26))));

@@ -26,13 +26,23 @@ struct HeaderField {
   std::string_view name, value;
 };
 
-// A whole body: contiguous, 64-byte aligned at its start, with at least 64 readable bytes past its end (simdjson's padding).
+// A whole body, mostly contiguous: 64-byte aligned at its start, with at least 64 readable bytes past its end (simdjson's padding).
 // Copies share the memory.
 struct Body {
   std::shared_ptr<const void> owner;
   const char* data = nullptr;
   std::size_t size = 0;
   std::string_view view() const { return {data, size}; }
+  // The bytes behind those, when they lie in memory of BodyTail's. 64-aligned.
+  std::shared_ptr<char> tail;
+  std::size_t tail_size = 0;
+};
+
+// What is known of a body before it is read.
+struct BodyTail {
+  std::size_t at = 0;  // this byte is to be 64-aligned
+  // Where the bytes from there on are best received to; null: where the others are. Asked only when they are many. May be empty.
+  std::function<std::shared_ptr<char>(std::size_t bytes)> allocate;
 };
 
 // Header lines as they leave: "Name: value" CR LF each.
@@ -80,9 +90,9 @@ class Exchange {
 
   // ---- the request's body, at most once. Sends 100 Continue if the client waits for it.
   // kTooLarge past `limit` bytes (counted after decoding); gzip and deflate are decoded (Content-Encoding exact, lower case);
-  // kUnsupported with reason "content_encoding" for others. The byte at `aligned_at` is 64-aligned in memory.
-  virtual Task<Body> ReadBody(std::uint64_t limit, std::size_t aligned_at) = 0;
-  Task<Body> ReadBody(std::uint64_t limit) { return ReadBody(limit, 0); }
+  // kUnsupported with reason "content_encoding" for others.
+  virtual Task<Body> ReadBody(std::uint64_t limit, BodyTail tail) = 0;
+  Task<Body> ReadBody(std::uint64_t limit) { return ReadBody(limit, BodyTail{}); }
 
   // ---- the answer: exactly one of Respond, or Start, Write..., Finish. A HEAD request gets the head only.
   // Head and body leave in one write. `pieces` need to live until the task ends.

@@ -194,17 +194,29 @@ Awaitable<Stream::Done> HttpConnection::Receive(char* to, std::size_t room, Phas
   }
 }
 
-Task<Nothing> HttpConnection::ReadLength(BodyBuffer& buffer, std::uint64_t length) {
-  constexpr std::uint64_t kFirst = 1 << 18;  // a declared length alone does not take memory
-  constexpr std::uint64_t kGrowth = 8;       // so that little is copied on the way to a large body
-  CO_TRY_DO(buffer.Reserve(static_cast<std::size_t>(std::min(length, kFirst))));
+Task<Body> HttpConnection::ReadLength(BodyBuffer buffer, std::uint64_t length, BodyTail tail) {
+  constexpr std::uint64_t kFirst = 1 << 18;   // a declared length alone does not take memory
+  constexpr std::uint64_t kGrowth = 8;        // so that little is copied on the way to a large body
+  constexpr std::uint64_t kTailMin = 1 << 16, kTailGrowth = 32;
+  bool ask = tail.allocate && tail.at < length && length - tail.at >= kTailMin;
+  // What has come before goes to it by a copy, and its memory, too, is not for a declared length alone.
+  const std::uint64_t ask_at = std::max<std::uint64_t>(tail.at, length / kTailGrowth);
+  CO_TRY_DO(buffer.Reserve(static_cast<std::size_t>(std::min({length, kFirst, ask ? ask_at : kFirst}))));
   std::size_t here = static_cast<std::size_t>(std::min<std::uint64_t>(length, end_ - begin_));
   CO_TRY_DO(buffer.Append(buffered().substr(0, here)));
   begin_ += here;
   while (buffer.size() < length) {
+    if (ask && buffer.size() >= ask_at) {
+      ask = false;
+      std::size_t bytes = static_cast<std::size_t>(length) - tail.at;
+      BudgetShare share;
+      std::shared_ptr<char> memory = share.Take(host_.budget, bytes) ? tail.allocate(bytes) : nullptr;
+      if (memory) co_return co_await ReadTail(std::move(buffer), tail.at, std::move(memory), bytes);
+    }
     if (buffer.room_bytes() == 0)
       CO_TRY_DO(buffer.Reserve(static_cast<std::size_t>(std::min<std::uint64_t>(length, buffer.size() * kGrowth))));
-    std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.room_bytes(), length - buffer.size()));
+    std::uint64_t until = ask ? ask_at : length;
+    std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.room_bytes(), until - buffer.size()));
     auto done = co_await Receive(buffer.room(), room, Phase::kBody, host_.options.body_timeout);
     if (done.bytes == 0) {
       Lose();
@@ -212,7 +224,25 @@ Task<Nothing> HttpConnection::ReadLength(BodyBuffer& buffer, std::uint64_t lengt
     }
     buffer.Commit(done.bytes);
   }
-  co_return Nothing{};
+  co_return buffer.Finish();
+}
+
+Task<Body> HttpConnection::ReadTail(BodyBuffer buffer, std::size_t at, std::shared_ptr<char> memory, std::size_t bytes) {
+  std::size_t filled = buffer.size() - at;
+  std::memcpy(memory.get(), buffer.view().data() + at, filled);
+  buffer.Erase(at, filled);
+  while (filled < bytes) {
+    auto done = co_await Receive(memory.get() + filled, bytes - filled, Phase::kBody, host_.options.body_timeout);
+    if (done.bytes == 0) {
+      Lose();
+      co_return Gone();
+    }
+    filled += done.bytes;
+  }
+  Body body = buffer.Finish();
+  body.tail = std::move(memory);
+  body.tail_size = bytes;
+  co_return body;
 }
 
 Task<Nothing> HttpConnection::ReadChunks(BodyBuffer& buffer) {
@@ -248,7 +278,7 @@ Task<Nothing> HttpConnection::ReadChunks(BodyBuffer& buffer) {
   }
 }
 
-Task<Body> HttpConnection::ReadBody(std::uint64_t limit, std::size_t aligned_at) {
+Task<Body> HttpConnection::ReadBody(std::uint64_t limit, BodyTail tail) {
   NEREID_CHECK(!body_read_);
   std::string_view encoding_text = Header("content-encoding").value_or("");
   Encoding encoding = Encoding::kIdentity;
@@ -266,24 +296,28 @@ Task<Body> HttpConnection::ReadBody(std::uint64_t limit, std::size_t aligned_at)
     iovec piece{const_cast<char*>(kContinue.data()), kContinue.size()};
     CO_TRY_DO(co_await Send({&piece, 1}));
   }
-  BodyBuffer buffer(host_.budget, limit, encoding == Encoding::kIdentity ? aligned_at : 0);
+  BodyBuffer buffer(host_.budget, limit, encoding == Encoding::kIdentity ? tail.at : 0);
+  Body body;
   if (head_.chunked) {
     auto read = co_await ReadChunks(buffer);
     if (!read) {
       keep_alive_ = false;  // the framing is lost
       co_return std::unexpected(std::move(read).error());
     }
-  } else if (length > 0 && length <= end_ - begin_) {
-    CO_TRY_DO(buffer.Reserve(static_cast<std::size_t>(length)));
+    body = buffer.Finish();
+  } else if (length <= end_ - begin_) {
+    if (length > 0) CO_TRY_DO(buffer.Reserve(static_cast<std::size_t>(length)));
     CO_TRY_DO(buffer.Append(buffered().substr(0, static_cast<std::size_t>(length))));
     begin_ += static_cast<std::size_t>(length);
-  } else if (length > 0) {
-    CO_TRY_DO(co_await ReadLength(buffer, length));
+    body = buffer.Finish();
+  } else {
+    if (encoding != Encoding::kIdentity) tail.allocate = nullptr;
+    CO_TRY(body, co_await ReadLength(std::move(buffer), length, tail));
   }
   body_read_ = true;
-  if (encoding == Encoding::kIdentity) co_return buffer.Finish();
-  BodyBuffer decoded(host_.budget, limit, aligned_at);
-  CO_TRY_DO(Inflate(encoding, buffer.view(), decoded));
+  if (encoding == Encoding::kIdentity) co_return body;
+  BodyBuffer decoded(host_.budget, limit, tail.at);
+  CO_TRY_DO(Inflate(encoding, body.view(), decoded));
   co_return decoded.Finish();
 }
 

@@ -55,7 +55,7 @@ class HttpConnection final : public Exchange, public Connection {
   const Cancellation& cancellation() const override { return cancellation_; }
 
   using Exchange::ReadBody;
-  Task<Body> ReadBody(std::uint64_t limit, std::size_t aligned_at) override;
+  Task<Body> ReadBody(std::uint64_t limit, BodyTail tail) override;
   using Exchange::Respond;
   Task<Nothing> Respond(ResponseHead head, std::span<const std::string_view> pieces) override;
   void Start(ResponseHead head, std::optional<std::uint64_t> content_length) override;
@@ -74,7 +74,8 @@ class HttpConnection final : public Exchange, public Connection {
   Result<bool> TakeHead();  // true: a whole head was parsed
   Awaitable<Stream::Done> Receive(char* to, std::size_t room, Phase phase, Millis timeout);
   Task<Nothing> Send(std::span<iovec> pieces);
-  Task<Nothing> ReadLength(BodyBuffer& buffer, std::uint64_t length);
+  Task<Body> ReadLength(BodyBuffer buffer, std::uint64_t length, BodyTail tail);
+  Task<Body> ReadTail(BodyBuffer buffer, std::size_t at, std::shared_ptr<char> memory, std::size_t bytes);
   Task<Nothing> ReadChunks(BodyBuffer& buffer);
   Task<Nothing> Refuse(const Status& why);
   void RenderHead(const ResponseHead& head, std::optional<std::uint64_t> content_length);

@@ -36,6 +36,18 @@ struct Borrowed {
   ~Borrowed() { BlockRelease(content); }
 };
 
+// Ends what Lend began; by it FindLent knows the pointer again.
+struct Return {
+  std::shared_ptr<Channel> channel;
+  std::atomic<std::uint64_t>* lent;
+  char* content;
+  std::uint64_t bytes;
+  void operator()(char*) const {
+    BlockRelease(content);
+    *lent -= bytes;
+  }
+};
+
 }  // namespace
 
 Result<std::shared_ptr<Channel>> Channel::Create(const std::string& name, const RegionSizes& sizes) {
@@ -77,6 +89,28 @@ Channel::Draft Channel::Begin(const std::string& packed, std::size_t tensors_siz
   draft.tensors = draft.content + start;
   draft.size = start + tensors_size;
   return draft;
+}
+
+std::shared_ptr<char> Channel::Lend(std::size_t bytes) {
+  // Half is for what messages need besides.
+  if (lent_.fetch_add(bytes) + bytes > sizes_.most / 2) {
+    lent_ -= bytes;
+    return nullptr;
+  }
+  char* content = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    content = ArenaAllocate(&arena_, bytes, 1);
+  }
+  if (content) return {content, Return{shared_from_this(), &lent_, content, bytes}};
+  lent_ -= bytes;
+  return nullptr;
+}
+
+LentPart Channel::FindLent(const Bytes& bytes) const {
+  const auto* lent = std::get_deleter<Return>(bytes.owner());
+  if (!lent || lent->channel.get() != this) return {};
+  return {static_cast<std::uint64_t>(lent->content - server_base_), static_cast<std::uint64_t>(bytes.data() - lent->content)};
 }
 
 std::optional<std::uint32_t> Channel::PushCall(const Draft& draft) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/tensor.h"
 #include "backends/python/descriptor.h"
 #include "backends/python/shared/arena.h"
 #include "backends/python/shared/channel.h"
@@ -29,6 +30,11 @@ struct Message {
   std::string_view packed;
   const char* tensors = nullptr;
   std::size_t tensors_size = 0;
+};
+
+// A part of the server's region, by the content of its block; 0: none.
+struct LentPart {
+  std::uint64_t block = 0, offset = 0;
 };
 
 class Channel : public std::enable_shared_from_this<Channel> {
@@ -52,6 +58,11 @@ class Channel : public std::enable_shared_from_this<Channel> {
     std::size_t size = 0;
   };
   Draft Begin(const std::string& packed, std::size_t tensors_size);
+  // Memory for the tensors of messages to come, at least for as long as the pointer lives. Null: no more is lent. Any thread.
+  std::shared_ptr<char> Lend(std::size_t bytes);
+  // Where bytes that Lend's pointer owns lie.
+  LentPart FindLent(const Bytes& bytes) const;
+
   // The call's place in the ring, in which the worker takes it. Nothing: it has left 1024 calls unread. One thread at a time.
   std::optional<std::uint32_t> PushCall(const Draft& draft);
   // Once the calls are pushed.
@@ -77,6 +88,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   char* server_base_ = nullptr;
   char* worker_base_ = nullptr;
   std::uint64_t worker_size_ = 0;  // of the worker's region as last seen; it never shrinks
+
+  std::atomic<std::uint64_t> lent_{0};  // bytes
 
   std::mutex mutex_;
   Arena arena_{};                     // guarded by mutex_

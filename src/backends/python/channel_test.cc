@@ -82,6 +82,54 @@ TEST_F(ChannelTest, ARegionGrowsUpToItsBoundAndIsGivenBackWhenIdle) {
   EXPECT_TRUE(channel_->Begin("x", 100 * kPage).content);  // and grows again
 }
 
+TEST_F(ChannelTest, LentMemoryIsFreeOnceBothSidesHaveLetGo) {
+  auto in_use = [this] {
+    channel_->Trim();
+    return MemoryBytes(channel_->server_region_fd());
+  };
+  std::shared_ptr<char> memory = channel_->Lend(100 * kPage);
+  ASSERT_TRUE(memory);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory.get()) % 64, 0u);
+  std::memset(memory.get(), 1, 100 * kPage);
+  Tensor tensor{"T", Datatype::kUint8, {5}, Bytes(memory, memory.get() + 64, 5)};
+  std::vector<TensorPlace> places;
+  EXPECT_EQ(LayOut(channel_.get(), {tensor, tensor}, 0, places), 0u);  // nothing to copy
+  for (const TensorPlace& place : places) EXPECT_EQ(place.offset, 64u);
+  HandOver({tensor, tensor}, places.data(), nullptr);
+  char* content = memory.get();
+  memory.reset();
+  tensor = {};
+  EXPECT_EQ(channel_->Lend(30 * kPage).get() == content, false);
+  BlockRelease(content);
+  EXPECT_GE((in_use(), in_use()), 100 * kPage);
+  BlockRelease(content);
+  EXPECT_LE((in_use(), in_use()), 17 * kPage);
+}
+
+TEST_F(ChannelTest, TensorsElsewhereAreCopiedBehindTheMessage) {
+  auto other = Channel::Create("other", {16 * kPage, 4 * kPage, 256 * kPage}).value();
+  std::shared_ptr<char> foreign = other->Lend(100);
+  std::memset(foreign.get(), 'f', 100);
+  std::vector<Tensor> tensors = {{"A", Datatype::kUint8, {3}, Bytes::Own(std::string("abc"))},
+                                 {"B", Datatype::kUint8, {100}, Bytes(foreign, foreign.get(), 100)}};
+  std::vector<TensorPlace> places;
+  EXPECT_EQ(LayOut(channel_.get(), tensors, 0, places), 64u + 128u);
+  Channel::Draft draft = channel_->Begin("x", 192);
+  HandOver(tensors, places.data(), draft.tensors);
+  EXPECT_EQ(std::string_view(draft.tensors, 3), "abc");
+  EXPECT_EQ(std::string(draft.tensors + 64, 100), std::string(100, 'f'));
+}
+
+TEST_F(ChannelTest, HalfOfTheRegionIsLentAtMost) {
+  std::vector<std::shared_ptr<char>> lent;
+  while (auto memory = channel_->Lend(8 * kPage)) lent.push_back(memory);
+  EXPECT_EQ(lent.size(), 16u);
+  EXPECT_FALSE(channel_->Lend(UINT64_MAX - 5));
+  EXPECT_TRUE(channel_->Begin("x", 8 * kPage).content);
+  lent.pop_back();
+  EXPECT_TRUE(channel_->Lend(8 * kPage));
+}
+
 TEST_F(ChannelTest, WhatIsFreeAtTheEndOfARegionCountsWhenItGrows) {
   BlockRelease(channel_->Begin("x", 150 * kPage).content);
   EXPECT_TRUE(channel_->Begin("x", 220 * kPage).content);

@@ -43,25 +43,28 @@ Result<Tensor> ReadTensor(PackReader& reader, const Message& message) {
 
 }  // namespace
 
-std::size_t LayOut(const std::vector<Tensor>& tensors, std::size_t at, std::vector<std::size_t>& offsets) {
+std::size_t LayOut(const Channel* channel, const std::vector<Tensor>& tensors, std::size_t at, std::vector<TensorPlace>& places) {
   for (const Tensor& tensor : tensors) {
-    offsets.push_back(at);
+    places.push_back(channel ? channel->FindLent(tensor.data) : TensorPlace{});
+    if (places.back().block != 0) continue;
+    places.back().offset = at;
     at = AlignBlock(at + tensor.data.size());
   }
   return at;
 }
 
-void CopyTensors(const std::vector<Tensor>& tensors, const std::size_t* offsets, char* to) {
+void HandOver(const std::vector<Tensor>& tensors, const TensorPlace* places, char* to) {
   for (const Tensor& tensor : tensors) {
-    if (tensor.data.size() > 0) std::memcpy(to + *offsets, tensor.data.data(), tensor.data.size());
-    ++offsets;
+    if (places->block != 0) BlockKeep(const_cast<char*>(tensor.data.data()) - places->offset);
+    else if (tensor.data.size() > 0) std::memcpy(to + places->offset, tensor.data.data(), tensor.data.size());
+    ++places;
   }
 }
 
-void PackTensor(PackWriter& writer, const Tensor& tensor, std::size_t offset) {
-  writer.Array(5).Text(tensor.name).Uint(static_cast<std::uint64_t>(tensor.datatype)).Array(tensor.shape.size());
+void PackTensor(PackWriter& writer, const Tensor& tensor, const TensorPlace& place) {
+  writer.Array(6).Text(tensor.name).Uint(static_cast<std::uint64_t>(tensor.datatype)).Array(tensor.shape.size());
   for (std::int64_t dim : tensor.shape) writer.Int(dim);
-  writer.Uint(offset).Uint(tensor.data.size());
+  writer.Uint(place.offset).Uint(tensor.data.size()).Uint(place.block);
 }
 
 Result<std::vector<Tensor>> ReadTensors(PackReader& reader, const Message& message) {

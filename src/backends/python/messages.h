@@ -34,12 +34,16 @@ inline constexpr std::uint64_t kAskReady = 0;
 
 inline constexpr std::int64_t kCompleteFinal = 1;  // TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
-// The tensors of a message, laid out one after another, each 64-aligned, from `at` on; returns where the last one ends.
-std::size_t LayOut(const std::vector<Tensor>& tensors, std::size_t at, std::vector<std::size_t>& offsets);
-// Their bytes, into a message's block.
-void CopyTensors(const std::vector<Tensor>& tensors, const std::size_t* offsets, char* to);
-// name, datatype, shape, offset, size
-void PackTensor(PackWriter& writer, const Tensor& tensor, std::size_t offset);
+// Where a tensor of a message lies: in the message's own block, behind the packed data, or in one that the server had lent.
+using TensorPlace = LentPart;
+
+// The tensors of a message to the worker, laid out one after another, each 64-aligned, from `at` on, but for those that `channel`, if
+// there is one, had lent the memory for; returns where the last one ends.
+std::size_t LayOut(const Channel* channel, const std::vector<Tensor>& tensors, std::size_t at, std::vector<TensorPlace>& places);
+// Their bytes, into a message's block; the worker will release the blocks of the others, once for each.
+void HandOver(const std::vector<Tensor>& tensors, const TensorPlace* places, char* to);
+// name, datatype, shape, offset, size, block
+void PackTensor(PackWriter& writer, const Tensor& tensor, const TensorPlace& place);
 // Tensors of the worker, views into the message. After an error the reader is not ok.
 Result<std::vector<Tensor>> ReadTensors(PackReader& reader, const Message& message);
 

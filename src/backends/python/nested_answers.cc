@@ -14,9 +14,9 @@ namespace {
 std::string Packed(const InferResponse& response) {
   PackWriter writer;
   writer.Array(2).Text(ParametersJson(response.parameters)).Array(response.outputs.size());
-  std::vector<std::size_t> offsets;
-  LayOut(response.outputs, 0, offsets);
-  for (std::size_t i = 0; i < response.outputs.size(); ++i) PackTensor(writer, response.outputs[i], offsets[i]);
+  std::vector<TensorPlace> places;
+  LayOut(nullptr, response.outputs, 0, places);
+  for (std::size_t i = 0; i < response.outputs.size(); ++i) PackTensor(writer, response.outputs[i], places[i]);
   return writer.bytes();
 }
 

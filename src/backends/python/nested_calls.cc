@@ -57,11 +57,11 @@ bool NestedCalls::Reply(std::uint64_t call, bool last, const Status* error, std:
   else writer.Nil();
   if (result.empty()) writer.Nil();
   else writer.Packed(result);
-  std::vector<std::size_t> offsets;
-  std::size_t size = LayOut(tensors, 0, offsets);
+  std::vector<TensorPlace> places;
+  std::size_t size = LayOut(nullptr, tensors, 0, places);
   Channel::Draft draft = channel_->Begin(writer.bytes(), size);
   if (!draft.content) return false;
-  CopyTensors(tensors, offsets.data(), draft.tensors);
+  HandOver(tensors, places.data(), draft.tensors);
   channel_->PushReply(draft);
   return true;
 }

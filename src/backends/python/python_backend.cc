@@ -45,6 +45,32 @@ void Name(WorkerSetup& worker, const std::string& name) {
   worker.command.arguments[2] = name;
 }
 
+// Of all instances of a model.
+class Slots final : public InputMemory {
+ public:
+  void Add(std::shared_ptr<WorkerSlot> slot) {
+    std::lock_guard lock(mutex_);
+    slots_.push_back(std::move(slot));
+  }
+  bool AnyReady() const {
+    std::lock_guard lock(mutex_);
+    return std::ranges::any_of(slots_, [](const auto& slot) { return slot->ready(); });
+  }
+  // Each worker has its own memory: with several it is not known yet which one will execute the request.
+  std::shared_ptr<char> Allocate(std::size_t bytes) override {
+    std::shared_ptr<Worker> worker;
+    {
+      std::lock_guard lock(mutex_);
+      if (slots_.size() == 1) worker = slots_.front()->running();
+    }
+    return worker ? worker->Lend(bytes) : nullptr;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<WorkerSlot>> slots_;  // guarded by mutex_
+};
+
 class Model final : public BackendModel {
  public:
   Model(ModelSetup setup, const inference::ModelConfig& config, Tender& tender, std::shared_ptr<Worker> started)
@@ -66,20 +92,18 @@ class Model final : public BackendModel {
     setup.stub_limit = setup_.options.stub_limit;
     setup.tender = &tender_;
     setup.slot = std::make_shared<WorkerSlot>();
+    slots_->Add(setup.slot);
     std::shared_ptr<Worker> worker;
     {
       std::lock_guard lock(mutex_);
-      slots_.push_back(setup.slot);
       if (started_ && started_->name() == spec.name) worker = std::exchange(started_, nullptr);
     }
     return Instance::Create(std::move(setup), std::move(worker));
   }
   bool CreatesInstancesInParallel() const override { return true; }
 
-  bool Ready() const override {
-    std::lock_guard lock(mutex_);
-    return std::ranges::any_of(slots_, [](const auto& slot) { return slot->ready(); });
-  }
+  bool Ready() const override { return slots_->AnyReady(); }
+  std::shared_ptr<InputMemory> input_memory() override { return slots_; }
 
  private:
   PackWriter InitializeCall(const InstanceSpec& spec) const {
@@ -102,9 +126,9 @@ class Model final : public BackendModel {
   const ModelSetup setup_;
   const inference::ModelConfig& config_;
   Tender& tender_;
-  mutable std::mutex mutex_;
-  std::vector<std::shared_ptr<WorkerSlot>> slots_;  // guarded by mutex_
-  std::shared_ptr<Worker> started_;                 // for the first instance; guarded by mutex_
+  const std::shared_ptr<Slots> slots_ = std::make_shared<Slots>();
+  std::mutex mutex_;
+  std::shared_ptr<Worker> started_;  // for the first instance; guarded by mutex_
 };
 
 class PythonBackend final : public Backend {

@@ -171,11 +171,11 @@ void Worker::SetOwner(std::shared_ptr<WorkerOwner> owner) {
 
 Result<Channel::Draft> Worker::DraftExecute(const ExecutionBatch& batch, const OpenRequests::Places& places) {
   std::size_t size = 0;
-  std::vector<std::size_t> offsets;
-  for (const auto& execution : batch) size = LayOut(execution->request().inputs, size, offsets);
+  std::vector<TensorPlace> places_of_tensors;
+  for (const auto& execution : batch) size = LayOut(channel_.get(), execution->request().inputs, size, places_of_tensors);
   PackWriter writer;
   writer.Array(3).Int(static_cast<std::int64_t>(CallKind::kExecute)).Uint(EventOf(batch.front()->request())).Array(batch.size());
-  const std::size_t* offset = offsets.data();
+  const TensorPlace* place = places_of_tensors.data();
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const InferRequest& request = batch[i]->request();
     writer.Array(10).Uint(places.first + i).Uint(places.cells[i]).Uint(EventOf(request)).Text(request.client_id);
@@ -187,7 +187,7 @@ Result<Channel::Draft> Worker::DraftExecute(const ExecutionBatch& batch, const O
     writer.Array(outputs.size());
     for (const std::string& name : outputs) writer.Text(name);
     writer.Array(request.inputs.size());
-    for (const Tensor& tensor : request.inputs) PackTensor(writer, tensor, *offset++);
+    for (const Tensor& tensor : request.inputs) PackTensor(writer, tensor, *place++);
   }
   Channel::Draft draft = channel_->Begin(writer.bytes(), size);
   if (!draft.content)
@@ -195,17 +195,20 @@ Result<Channel::Draft> Worker::DraftExecute(const ExecutionBatch& batch, const O
                  fmt::format("a batch of {} bytes does not fit in the shared memory of '{}', which may hold {}", size, setup_.name,
                              setup_.sizes.most),
                  "no_shared_memory");
-  offset = offsets.data();
+  place = places_of_tensors.data();
   for (const auto& execution : batch) {
     const std::vector<Tensor>& inputs = execution->request().inputs;
-    CopyTensors(inputs, offset, draft.tensors);
+    HandOver(inputs, place, draft.tensors);
     // Should the worker end before it takes the call, another one gets the tensors from there: the block is nobody else's until then.
     if (std::ranges::any_of(inputs, [](const Tensor& tensor) { return tensor.data.size() >= kMoveBytes; })) {
       std::vector<Tensor> moved = inputs;
-      for (std::size_t i = 0; i < moved.size(); ++i) moved[i].data = Bytes(channel_, draft.tensors + offset[i], moved[i].data.size());
+      for (std::size_t i = 0; i < moved.size(); ++i) {
+        Bytes& data = moved[i].data;
+        data = Bytes(channel_, place[i].block != 0 ? data.data() : draft.tensors + place[i].offset, data.size());
+      }
       execution->MoveInputs(std::move(moved));
     }
-    offset += inputs.size();
+    place += inputs.size();
   }
   return draft;
 }

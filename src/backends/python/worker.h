@@ -71,6 +71,9 @@ class Worker : public std::enable_shared_from_this<Worker> {
   // when it could not have been taken anyway. Any thread.
   bool Post(ExecutionBatch& batch);
 
+  // As Channel's. Null also when the worker has ended.
+  std::shared_ptr<char> Lend(std::size_t bytes) { return ended() ? nullptr : channel_->Lend(bytes); }
+
   // From now on the model is asked every second whether it is ready.
   void AskWhetherReady() { asks_ready_ = true; }
   // It runs, and the model has not said that it is not ready.

@@ -28,7 +28,7 @@ class MemoryExchange final : public net::Exchange {
   net::Executor executor() const override { return executor_; }
   const Cancellation& cancellation() const override { return cancellation_; }
   using Exchange::ReadBody;
-  net::Task<net::Body> ReadBody(std::uint64_t limit, std::size_t) override {
+  net::Task<net::Body> ReadBody(std::uint64_t limit, net::BodyTail) override {
     if (body_.size() > limit) co_return Error(Code::kTooLarge, "the body is too large", "body_too_large");
     co_return net::Body{nullptr, body_.data(), body_.size()};
   }

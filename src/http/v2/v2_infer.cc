@@ -35,11 +35,15 @@ class OneReceiver final : public InferReceiver {
   const net::OneShot<InferResponse>::Completer done_;
 };
 
-// 0 for what is no length.
-std::size_t LengthOf(std::string_view text) {
-  std::size_t length = 0;
-  std::from_chars(text.data(), text.data() + text.size(), length);
-  return length;
+// Tensors lie behind the JSON; many bytes of them are received where the model reads them.
+net::BodyTail TailOf(std::optional<std::string_view> header_length, const ModelInfo& info) {
+  net::BodyTail tail;
+  if (!header_length) return tail;
+  const char* end = header_length->data() + header_length->size();
+  auto [read, error] = std::from_chars(header_length->data(), end, tail.at);
+  if (error == std::errc{} && read == end && info.input_memory)
+    tail.allocate = [memory = info.input_memory](std::size_t bytes) { return memory->Allocate(bytes); };
+  return tail;
 }
 
 std::size_t SizeOf(const InferResponse& response) {
@@ -182,9 +186,8 @@ net::Task<Nothing> V2Api::InferInto(Call& call) {
   CO_TRY(auto info, models_.Find(model));
   if (info->decoupled && !AcceptsEvents(exchange)) co_return Error(Code::kUnsupported, std::string(kDecoupled), "decoupled");
   auto header_length = exchange.Header("inference-header-content-length");
-  // Tensors lie behind the JSON.
   auto body = co_await exchange.ReadBody(header_length ? options_.binary_body_bytes_max : options_.json_body_bytes_max,
-                                         header_length ? LengthOf(*header_length) : 0);
+                                         TailOf(header_length, *info));
   if (!body) {
     if (body.error().reason == "content_encoding") co_return Error(Code::kUnsupported, "Unsupported compression type", "content_encoding");
     if (body.error().reason == "body_too_large" && exchange.Header("content-encoding"))
@@ -203,8 +206,10 @@ net::Task<Nothing> V2Api::InferInto(Call& call) {
           "body_too_large");
     co_return std::unexpected(std::move(body).error());
   }
-  CO_TRY(kserve::ParsedInfer parsed, kserve::ParseInferRequest(model.name, Bytes(std::move(body->owner), body->data, body->size),
-                                                               header_length, {options_.json_body_bytes_max}));
+  const char* tail = body->tail.get();
+  CO_TRY(kserve::ParsedInfer parsed,
+         kserve::ParseInferRequest(model.name, Bytes(std::move(body->owner), body->data, body->size), header_length,
+                                   {options_.json_body_bytes_max}, Bytes(std::move(body->tail), tail, body->tail_size)));
   CO_TRY_DO(forward_.Apply(exchange.headers(), parsed.request.parameters));
   Fill(parsed.request, exchange, std::move(model));
 

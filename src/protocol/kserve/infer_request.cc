@@ -81,11 +81,10 @@ Result<ParameterValue> ReadParameter(Reader& reader, const std::string& name) {
 
 class Parser {
  public:
-  Parser(std::string_view model, const Bytes& body, std::size_t json_bytes, bool has_binary, const InferLimits& limits)
+  Parser(std::string_view model, std::string_view json, Bytes binary, bool has_binary, const InferLimits& limits)
       : model_(model),
-        body_(body),
-        json_(body.view().substr(0, json_bytes)),
-        binary_at_(json_bytes),
+        json_(json),
+        binary_(std::move(binary)),
         has_binary_(has_binary),
         limits_(limits) {}
 
@@ -137,7 +136,7 @@ class Parser {
       auto& names = out_.request.requested_outputs;
       if (std::ranges::find(names, output.name) == names.end()) names.push_back(output.name);
     }
-    if (has_binary_ && binary_at_ < body_.size()) return Invalid(fmt::format("unexpected additional input data for model '{}'", model_));
+    if (has_binary_ && binary_at_ < binary_.size()) return Invalid(fmt::format("unexpected additional input data for model '{}'", model_));
     return Nothing{};
   }
 
@@ -323,7 +322,7 @@ class Parser {
         return Invalid(
             "must specify valid 'Infer-Header-Content-Length' in request header and 'binary_data_size' when passing inputs in binary data format");
       TRY_DO(CheckedCount(input));
-      std::uint64_t left = body_.size() - binary_at_;
+      std::uint64_t left = binary_.size() - binary_at_;
       if (*input.binary_bytes > left)
         return Invalid(fmt::format("unexpected size for input '{}', expecting {} additional bytes for model '{}'", tensor.name,
                                    *input.binary_bytes - left, model_));
@@ -337,7 +336,7 @@ class Parser {
   }
 
   void TakeBinary(Tensor& tensor, std::size_t bytes) {
-    tensor.data = body_.Slice(binary_at_, bytes);
+    tensor.data = binary_.Slice(binary_at_, bytes);
     binary_at_ += bytes;
     std::size_t alignment = std::max<std::size_t>(1, ElementBytes(tensor.datatype));
     if (reinterpret_cast<std::uintptr_t>(tensor.data.data()) % alignment != 0)
@@ -395,9 +394,9 @@ class Parser {
   }
 
   const std::string_view model_;
-  const Bytes& body_;
   const std::string_view json_;
-  std::size_t binary_at_;
+  const Bytes binary_;
+  std::size_t binary_at_ = 0;
   const bool has_binary_;
   const InferLimits& limits_;
   ParsedInfer out_;
@@ -420,24 +419,27 @@ Result<std::int64_t> HeaderLength(std::string_view text) {
 }  // namespace
 
 Result<ParsedInfer> ParseInferRequest(std::string_view model, const Bytes& body, std::optional<std::string_view> header_length,
-                                      const InferLimits& limits) {
-  std::size_t json_bytes = body.size();
-  bool raw = body.size() == 0;
+                                      const InferLimits& limits, const Bytes& tail) {
+  const std::size_t all_bytes = body.size() + tail.size();
+  std::size_t json_bytes = all_bytes;
+  bool raw = all_bytes == 0;
   if (header_length) {
     TRY(std::int64_t length, HeaderLength(*header_length));
-    if (length < 0 || length > static_cast<std::int64_t>(body.size()))
-      return Invalid(fmt::format("inference header size should be in range (0, {}), got: {}", body.size(), *header_length));
+    if (length < 0 || length > static_cast<std::int64_t>(all_bytes))
+      return Invalid(fmt::format("inference header size should be in range (0, {}), got: {}", all_bytes, *header_length));
     json_bytes = static_cast<std::size_t>(length);
     raw = raw || length == 0;
   }
+  NEREID_CHECK(tail.size() == 0 || body.size() == json_bytes);
+  Bytes binary = tail.size() > 0 ? tail : body.Slice(json_bytes, body.size() - json_bytes);
   if (raw) {
-    if (body.size() > limits.json_bytes_max)
+    if (all_bytes > limits.json_bytes_max)
       return Invalid(fmt::format(
           "Raw input has a byte_size ({} bytes) that exceeds the maximum allowed value of {} bytes. Use --http-max-input-size to increase the limit.",
-          body.size(), limits.json_bytes_max));
+          all_bytes, limits.json_bytes_max));
     ParsedInfer out;
     out.request.raw = true;
-    out.request.inputs.push_back({"", Datatype::kInvalid, {}, body});
+    out.request.inputs.push_back({"", Datatype::kInvalid, {}, std::move(binary)});
     out.binary_default = true;
     return out;
   }
@@ -445,7 +447,7 @@ Result<ParsedInfer> ParseInferRequest(std::string_view model, const Bytes& body,
     return Invalid(fmt::format(
         "request JSON size of {} bytes exceeds the maximum allowed input size of {} bytes. Use --http-max-input-size to increase the limit.",
         json_bytes, limits.json_bytes_max));
-  return Parser(model, body, json_bytes, header_length.has_value(), limits).Parse();
+  return Parser(model, body.view().substr(0, json_bytes), std::move(binary), header_length.has_value(), limits).Parse();
 }
 
 }  // namespace nereid::kserve

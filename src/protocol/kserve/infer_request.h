@@ -29,8 +29,9 @@ struct InferLimits {
   std::uint64_t json_bytes_max = 64 << 20;
 };
 
-// `header_length`: the value of Inference-Header-Content-Length as it was sent.
+// `header_length`: the value of Inference-Header-Content-Length as it was sent. `tail`: what lies apart from the rest of the body: nothing,
+// or all behind the JSON part.
 Result<ParsedInfer> ParseInferRequest(std::string_view model, const Bytes& body, std::optional<std::string_view> header_length,
-                                      const InferLimits& limits);
+                                      const InferLimits& limits, const Bytes& tail = {});
 
 }  // namespace nereid::kserve

@@ -84,6 +84,22 @@ TEST(InferRequest, BinaryTensorsAreSlicesOfTheBody) {
   EXPECT_EQ(parsed->request.inputs[0].data.view(), "abc");
 }
 
+TEST(InferRequest, BinaryTensorsMayLieApartFromTheirJson) {
+  std::string json = R"({"inputs":[{"name":"I","datatype":"UINT8","shape":[3],"parameters":{"binary_data_size":3}},)"
+                     R"({"name":"J","datatype":"UINT8","shape":[2],"parameters":{"binary_data_size":2}}]})";
+  Bytes tail = Bytes::Own(std::string("abcde"));
+  auto parsed = ParseInferRequest("m", Bytes::Own(json), std::to_string(json.size()), {}, tail);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->request.inputs[0].data.data(), tail.data());
+  EXPECT_EQ(parsed->request.inputs[1].data.view(), "de");
+  EXPECT_EQ(ParseInferRequest("m", Bytes::Own(json), std::to_string(json.size()), {}, tail.Slice(0, 4)).error().message,
+            "unexpected size for input 'J', expecting 1 additional bytes for model 'm'");
+  EXPECT_FALSE(ParseInferRequest("m", Bytes::Own(json), std::to_string(json.size()), {}, Bytes::Own(std::string("abcdef"))));
+  auto raw = ParseInferRequest("m", Bytes(), "0", {}, tail);
+  ASSERT_TRUE(raw && raw->request.raw);
+  EXPECT_EQ(raw->request.inputs[0].data.view(), "abcde");
+}
+
 TEST(InferRequest, AMisalignedBinaryTensorIsCopied) {
   std::string json = R"({"inputs":[{"name":"I","datatype":"FP64","shape":[1],"parameters":{"binary_data_size":8}}]} )";
   while (json.size() % 8 != 3) json += ' ';

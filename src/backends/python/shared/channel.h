@@ -2,8 +2,9 @@
 // worker's extension (python/nereid_worker/core.c) includes it too.
 //
 // Each side allocates in its own region only and keeps what it knows about it (arena.h) in private memory, so that a worker that dies or
-// writes nonsense cannot harm the server's books. A message is one block: packed data first, then the tensors, each 64-aligned. The
-// receiver gives a block back by clearing its header's word; nobody has to be told.
+// writes nonsense cannot harm the server's books. A message is one block: packed data first, then the tensors, each 64-aligned; a tensor
+// may also lie in a block of its own. A block's first word counts who still reads it: whoever has done so takes one off, and at 0 the block
+// is its sender's again; nobody has to be told.
 #ifndef NEREID_BACKENDS_PYTHON_SHARED_CHANNEL_H_
 #define NEREID_BACKENDS_PYTHON_SHARED_CHANNEL_H_
 
@@ -18,7 +19,7 @@ extern "C" {
 #endif
 
 enum {
-  kChannelVersion = 2,
+  kChannelVersion = 3,
   kRingEntries = 1024,  // a power of two
   kCells = 4096,
   kEvents = 17,       // the tender's, and one for each home
@@ -112,9 +113,14 @@ static inline uint64_t AlignBlock(uint64_t bytes) {
   return (bytes + kBlockAlign - 1) & ~(uint64_t)(kBlockAlign - 1);
 }
 
-// Gives the block back to its sender. Any thread; the last thing done with it.
+// One more reads the block. Any thread that has it.
+static inline void BlockKeep(char* content) {
+  __atomic_add_fetch((uint32_t*)(content - kBlockHeader), 1, __ATOMIC_RELAXED);
+}
+
+// One less. Any thread; the last thing done with the block.
 static inline void BlockRelease(char* content) {
-  __atomic_store_n((uint32_t*)(content - kBlockHeader), 0, __ATOMIC_RELEASE);
+  __atomic_sub_fetch((uint32_t*)(content - kBlockHeader), 1, __ATOMIC_RELEASE);
 }
 
 #ifdef __cplusplus
