@@ -195,8 +195,8 @@ Awaitable<Stream::Done> HttpConnection::Receive(char* to, std::size_t room, Phas
 }
 
 Task<Body> HttpConnection::ReadLength(BodyBuffer buffer, std::uint64_t length, BodyTail tail) {
-  constexpr std::uint64_t kFirst = 1 << 18;   // a declared length alone does not take memory
-  constexpr std::uint64_t kGrowth = 8;        // so that little is copied on the way to a large body
+  constexpr std::uint64_t kFirst = 1 << 18;  // a declared length alone does not take memory
+  constexpr std::uint64_t kGrowth = 8;       // so that little is copied on the way to a large body
   constexpr std::uint64_t kTailMin = 1 << 16, kTailGrowth = 32;
   bool ask = tail.allocate && tail.at < length && length - tail.at >= kTailMin;
   // What has come before goes to it by a copy, and its memory, too, is not for a declared length alone.

@@ -28,7 +28,8 @@ Task<Nothing> Echo(Exchange& exchange) {
   }
   if (exchange.path() == "/tail") {  // what lies behind the first ten bytes apart, if there is memory
     bool none = exchange.query() == "none";
-    BodyTail tail{10, [none](std::size_t bytes) { return none ? nullptr : std::shared_ptr<char>(new char[bytes], std::default_delete<char[]>()); }};
+    BodyTail tail{
+        10, [none](std::size_t bytes) { return none ? nullptr : std::shared_ptr<char>(new char[bytes], std::default_delete<char[]>()); }};
     CO_TRY(Body body, co_await exchange.ReadBody(1 << 20, tail));
     std::string text = fmt::format("{}+{}:{}", body.size, body.tail_size, body.view());
     text.append(body.tail.get(), body.tail_size);

@@ -82,11 +82,7 @@ Result<ParameterValue> ReadParameter(Reader& reader, const std::string& name) {
 class Parser {
  public:
   Parser(std::string_view model, std::string_view json, Bytes binary, bool has_binary, const InferLimits& limits)
-      : model_(model),
-        json_(json),
-        binary_(std::move(binary)),
-        has_binary_(has_binary),
-        limits_(limits) {}
+      : model_(model), json_(json), binary_(std::move(binary)), has_binary_(has_binary), limits_(limits) {}
 
   Result<ParsedInfer> Parse() {
     auto done = ParseRoot();
