@@ -52,6 +52,11 @@ class Http2Connection final : public Connection, public std::enable_shared_from_
   struct Callbacks;
   friend struct Callbacks;
 
+  static constexpr std::uint32_t kFrameBytesMax = 1 << 20;
+  // Sent along to tell our pings from nothing.
+  static constexpr std::uint8_t kLeavePing[8] = {'l', 'e', 'a', 'v', 'e'}, kAlivePing[8] = {'a', 'l', 'i', 'v', 'e'};
+
+  static nghttp2_session_callbacks* SessionCallbacks();
   void StartSession();
   // Where to receive to.
   std::span<char> Room();
