@@ -83,8 +83,8 @@ TEST_F(ChannelTest, ARegionGrowsUpToItsBoundAndIsGivenBackWhenIdle) {
 }
 
 TEST_F(ChannelTest, LentMemoryIsFreeOnceBothSidesHaveLetGo) {
-  auto in_use = [this] {
-    channel_->Trim();
+  auto held = [this] {
+    for (int i = 0; i < 2; ++i) channel_->Trim();
     return MemoryBytes(channel_->server_region_fd());
   };
   std::shared_ptr<char> memory = channel_->Lend(100 * kPage);
@@ -99,11 +99,11 @@ TEST_F(ChannelTest, LentMemoryIsFreeOnceBothSidesHaveLetGo) {
   char* content = memory.get();
   memory.reset();
   tensor = {};
-  EXPECT_EQ(channel_->Lend(30 * kPage).get() == content, false);
+  EXPECT_GE(held(), 100 * kPage);
   BlockRelease(content);
-  EXPECT_GE((in_use(), in_use()), 100 * kPage);
+  EXPECT_GE(held(), 100 * kPage);
   BlockRelease(content);
-  EXPECT_LE((in_use(), in_use()), 17 * kPage);
+  EXPECT_LE(held(), 17 * kPage);
 }
 
 TEST_F(ChannelTest, TensorsElsewhereAreCopiedBehindTheMessage) {
