@@ -17,6 +17,7 @@ from support.python_models import PYTHON, infer, tensor, values, write_model
 
 KILLS = int(os.environ.get("NEREID_KILLS", "40"))
 INT_IN, INT_OUT = ("IN", "INT32", [-1]), ("OUT", "INT32", [-1])
+WORKERS = 7
 SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM]
 ECHO = """
     class TritonPythonModel:
@@ -131,7 +132,8 @@ def test_workers_killed_at_random_cost_their_requests_and_nothing_else(start_ser
     print("seed", seed)
     two = "instance_group [ { count: 2 kind: KIND_CPU } ]\n"
     write_model(repository, "direct", ECHO, [INT_IN], [INT_OUT], two)
-    write_model(repository, "batched", ECHO, [INT_IN], [INT_OUT], "max_batch_size: 8\ndynamic_batching { max_queue_delay_microseconds: 200 }\n" + two)
+    # One instance: large inputs are received in its memory.
+    write_model(repository, "batched", ECHO, [INT_IN], [INT_OUT], "max_batch_size: 8\ndynamic_batching { max_queue_delay_microseconds: 200 }\n")
     write_model(repository, "stream", STREAM, [INT_IN], [INT_OUT], "model_transaction_policy { decoupled: true }\n" + two)
     write_model(repository, "asks", ASKS, [INT_IN], [INT_OUT], two)
     server = start_server(f"--model-repository={repository}", "--v2-auth=open", PYTHON)
@@ -151,7 +153,7 @@ def test_workers_killed_at_random_cost_their_requests_and_nothing_else(start_ser
     while killed < KILLS and server.alive():
         # Each worker at its own rate, mostly less than the three deaths in 10 s after which it is given a pause: workers that serve are
         # to be killed, not those few that are about to start.
-        alive, number = workers(server.pid), chance.randrange(8)
+        alive, number = workers(server.pid), chance.randrange(WORKERS)
         if number < len(alive):
             try:
                 os.kill(alive[number], chance.choice(SIGNALS))
@@ -173,10 +175,10 @@ def test_workers_killed_at_random_cost_their_requests_and_nothing_else(start_ser
     # All come back, with as many processes, descriptors and shared objects as before.
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
-        if len(workers(server.pid)) == 8 and server.get("/v2/health/ready").status_code == 200 and len(descriptors(server.pid)) <= len(before):
+        if len(workers(server.pid)) == WORKERS and server.get("/v2/health/ready").status_code == 200 and len(descriptors(server.pid)) <= len(before):
             break
         time.sleep(0.1)
-    assert len(workers(server.pid)) == 8
+    assert len(workers(server.pid)) == WORKERS
     after = descriptors(server.pid)
     assert [d for d in set(after) if after.count(d) > before.count(d) and "socket" not in d] == [], (before, after)
     assert set(os.listdir("/dev/shm")) <= shared
