@@ -39,8 +39,8 @@ class OneReceiver final : public InferReceiver {
 net::BodyTail TailOf(std::optional<std::string_view> header_length, const ModelInfo& info) {
   net::BodyTail tail;
   if (!header_length) return tail;
-  const char* end = header_length->data() + header_length->size();
-  auto [read, error] = std::from_chars(header_length->data(), end, tail.at);
+  const char* end = header_length->end();
+  auto [read, error] = std::from_chars(header_length->begin(), end, tail.at);
   if (error == std::errc{} && read == end && info.input_memory)
     tail.allocate = [memory = info.input_memory](std::size_t bytes) { return memory->Allocate(bytes); };
   return tail;

@@ -50,13 +50,13 @@ InstanceHooks HooksOf(const std::shared_ptr<SchedulerState>& shared, SchedulerSt
 
 Scheduler::Scheduler(SchedulerSetup setup, std::vector<std::unique_ptr<ModelInstance>> instances)
     : instances_(std::move(instances)), state_(std::make_shared<SchedulerState>(std::move(setup), instances_)) {
+  if (state_->setup.batcher.rejects_late() || (state_->posts && state_->setup.batcher.delay > Nanos(0)))
+    state_->alarm = std::make_unique<Alarm>(state_->setup.home, [state = state_.get()] { state->OnAlarm(); });
   for (Bed& bed : state_->beds) bed.instance->SetHooks(HooksOf(state_, bed));
   int number = 0;
   for (Bed& bed : state_->beds) {
     AddThread(fmt::format("model:{}:{}", state_->setup.model, number++), [this, &bed] { RunInstance(bed); });
   }
-  if (state_->setup.batcher.rejects_late() || (state_->posts && state_->setup.batcher.delay > Nanos(0)))
-    state_->alarm.emplace(state_->setup.home, [state = state_.get()] { state->OnAlarm(); });
 }
 
 Scheduler::~Scheduler() {
@@ -172,18 +172,20 @@ void Scheduler::WaitOutOfService(Bed& bed, Lock& lock) {
 
 void Scheduler::Stop() {
   if (threads_.empty() && instances_.empty()) return;
+  std::unique_ptr<Alarm> alarm;
   {
     Lock lock(state_->mutex);
     state_->stopping = true;
     while (!state_->idle.empty()) state_->WakeOne();
     state_->quiet.wait(lock, [this] { return state_->open == 0; });
     state_->ended = true;
+    alarm = std::move(state_->alarm);  // it may ring until it is gone, and then finds nothing to set
     for (Bed& bed : state_->beds) state_->Wake(bed);
   }
   for (auto& instance : instances_) instance->Stop();
   for (auto& thread : threads_) thread.join();
   threads_.clear();
-  state_->alarm.reset();
+  alarm.reset();
   instances_.clear();
 }
 

@@ -244,12 +244,13 @@ TEST_F(SchedulerTest, TheDelayOfABatchPassesWithoutAThreadThatWaits) {
 }
 
 TEST_F(SchedulerTest, ARequestWhoseTimeInTheQueueIsUpIsRefusedThoughNobodyIsFree) {
-  setup_.batcher.policy.timeout = Millis(1);
+  setup_.batcher.policy.timeout = std::chrono::hours(1);
+  setup_.batcher.policy.allow_override = true;
   StartPosters(2);
   auto first = Submit(), second = Submit();
   posters_[0]->AwaitUnderWay(1);
   posters_[1]->AwaitUnderWay(1);
-  auto late = Submit();
+  auto late = Submit(4, [](InferRequest& request) { request.timeout_us = 1000; });
   InferResponse refused = late.get();
   ASSERT_TRUE(refused.error);
   EXPECT_EQ(refused.error->message, "Request timeout expired");

@@ -6,7 +6,6 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -85,7 +84,7 @@ struct SchedulerState {
   std::vector<Bed*> idle;  // whose threads wait for work; the last to lie down is woken first: its caches are still warm
   std::uint64_t overs = 0;
   bool dispatching = false, dispatch_again = false;
-  std::optional<Alarm> alarm;               // where time alone can make something due
+  std::unique_ptr<Alarm> alarm;             // where time alone can make something due
   SteadyTime alarm_at = SteadyTime::max();  // what it is set to
   std::condition_variable quiet;
   bool stopping = false;  // nothing more is taken
