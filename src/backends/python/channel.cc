@@ -33,19 +33,15 @@ struct Borrowed {
   Borrowed(std::shared_ptr<Channel> c, char* at) : channel(std::move(c)), content(at) {}
   Borrowed(const Borrowed&) = delete;
   Borrowed& operator=(const Borrowed&) = delete;
-  ~Borrowed() { BlockRelease(content); }
+  ~Borrowed() { channel->GiveBack(content); }
 };
 
 // Ends what Lend began; by it FindLent knows the pointer again.
 struct Return {
   std::shared_ptr<Channel> channel;
-  std::atomic<std::uint64_t>* lent;
   char* content;
   std::uint64_t bytes;
-  void operator()(char*) const {
-    BlockRelease(content);
-    *lent -= bytes;
-  }
+  void operator()(char*) const { channel->TakeBack(content, bytes); }
 };
 
 }  // namespace
@@ -84,6 +80,7 @@ Channel::Draft Channel::Begin(const std::string& packed, std::size_t tensors_siz
     draft.content = ArenaAllocate(&arena_, start + tensors_size, tensors_size > 0);
   }
   if (!draft.content) return draft;
+  order_.Take();
   std::memcpy(draft.content, &length, sizeof(length));
   std::memcpy(draft.content + sizeof(length), packed.data(), packed.size());
   draft.tensors = draft.content + start;
@@ -102,9 +99,17 @@ std::shared_ptr<char> Channel::Lend(std::size_t bytes) {
     std::lock_guard lock(mutex_);
     content = ArenaAllocate(&arena_, bytes, 1);
   }
-  if (content) return {content, Return{shared_from_this(), &lent_, content, bytes}};
+  if (!content) {
+    lent_ -= bytes;
+    return nullptr;
+  }
+  order_.Take();
+  return {content, Return{shared_from_this(), content, bytes}};
+}
+
+void Channel::TakeBack(char* content, std::uint64_t bytes) {
+  GiveBack(content);
   lent_ -= bytes;
-  return nullptr;
 }
 
 LentPart Channel::FindLent(const Bytes& bytes) const {
@@ -114,6 +119,7 @@ LentPart Channel::FindLent(const Bytes& bytes) const {
 }
 
 std::optional<std::uint32_t> Channel::PushCall(const Draft& draft) {
+  order_.Give();
   std::uint32_t place = __atomic_load_n(&control_->calls.tail, __ATOMIC_RELAXED);
   if (!RingPush(&control_->calls, {static_cast<std::uint64_t>(draft.content - server_base_), draft.size})) return std::nullopt;
   return place;
@@ -128,6 +134,7 @@ bool Channel::Taken(std::uint32_t place) const {
 }
 
 void Channel::PushReply(const Draft& draft) {
+  order_.Give();
   {
     std::lock_guard lock(mutex_);
     backlog_.push_back({static_cast<std::uint64_t>(draft.content - server_base_), draft.size});
@@ -148,6 +155,7 @@ void Channel::FlushReplies() {
 int Channel::Pop(Message& message) {
   ChannelEntry entry;
   if (int found = RingPop(&control_->from_worker, &entry); found <= 0) return found;
+  order_.Take();
   BellRing(&control_->room_bell);  // always: who found the ring full may be just about to sleep
   if (entry.offset % kBlockAlign != 0 || entry.offset < kBlockHeader || entry.offset > sizes_.most || entry.length < 4 ||
       entry.length > sizes_.most - entry.offset)
@@ -168,6 +176,11 @@ int Channel::Pop(Message& message) {
   message.tensors = content + std::min(start, entry.length);
   message.tensors_size = entry.length > start ? entry.length - start : 0;
   return 1;
+}
+
+void Channel::GiveBack(char* content) {
+  order_.Give();
+  BlockRelease(content);
 }
 
 void Channel::Trim() {

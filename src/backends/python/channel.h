@@ -37,6 +37,22 @@ struct LentPart {
   std::uint64_t block = 0, offset = 0;
 };
 
+// Memory that goes to the worker and comes back has been written and read in the order of words that both processes change.
+// ThreadSanitizer sees one of them only, and is told: what came before a Give comes before what follows a Take.
+class SharedOrder {
+ public:
+#if __has_feature(thread_sanitizer)
+  void Give() { gives_.fetch_add(1, std::memory_order_release); }
+  void Take() { (void)gives_.load(std::memory_order_acquire); }
+
+ private:
+  std::atomic<std::uint32_t> gives_{0};
+#else
+  void Give() {}
+  void Take() {}
+#endif
+};
+
 class Channel : public std::enable_shared_from_this<Channel> {
  public:
   // `name` is seen in /proc only.
@@ -76,6 +92,10 @@ class Channel : public std::enable_shared_from_this<Channel> {
   // The next message of the worker: 1, 0 when there is none, -1 when what it wrote makes no sense. One thread at a time.
   int Pop(Message& message);
 
+  // The content of a block is read, of a message or of what was lent. Any thread.
+  void GiveBack(char* content);
+  void TakeBack(char* content, std::uint64_t bytes);
+
   // Gives memory back that was not used since the last time.
   void Trim();
 
@@ -89,6 +109,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   char* worker_base_ = nullptr;
   std::uint64_t worker_size_ = 0;  // of the worker's region as last seen; it never shrinks
 
+  SharedOrder order_;
   std::atomic<std::uint64_t> lent_{0};  // bytes
 
   std::mutex mutex_;

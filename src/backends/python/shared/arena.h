@@ -86,8 +86,8 @@ static inline void ArenaReclaim(Arena* arena, uint64_t most) {
   uint64_t kept = 0, end = arena->used.count < most ? arena->used.count : most;
   for (uint64_t i = 0; i < end; ++i) {
     ArenaSpan span = arena->used.spans[i];
-    if (__atomic_load_n((uint32_t*)(arena->base + span.offset), __ATOMIC_ACQUIRE)) arena->used.spans[kept++] = span;
-    else ArenaAddFree(arena, span);
+    if (BlockIsFree(arena->base + span.offset)) ArenaAddFree(arena, span);
+    else arena->used.spans[kept++] = span;
   }
   if (kept == end) return;
   memmove(arena->used.spans + kept, arena->used.spans + end, (arena->used.count - end) * sizeof(ArenaSpan));
@@ -131,8 +131,7 @@ static inline char* ArenaTake(Arena* arena, uint64_t need, uint64_t most) {
     if (taken.offset + need > arena->peak) arena->peak = taken.offset + need;
     if (arena->peak > arena->touched) arena->touched = arena->peak;
     char* block = arena->base + taken.offset;
-    ((uint64_t*)block)[1] = need;
-    __atomic_store_n((uint32_t*)block, 1, __ATOMIC_RELAXED);
+    BlockBegin(block, need);
     return block + kBlockHeader;
   }
   return (char*)0;
