@@ -8,9 +8,8 @@
 namespace nereid::grpc_front {
 namespace {
 
-// A declared length alone takes little memory. What has come takes more ahead: a megabyte is whole after the first read, and little is
-// copied on the way to a longer message.
-constexpr std::size_t kFirstBytes = 4 << 10, kGrowth = 32;
+// With what may be taken ahead, a megabyte is whole after the first read, and little is copied on the way to a longer message.
+constexpr std::size_t kFirstBytes = 4 << 10;
 
 // What does not fit is RESOURCE_EXHAUSTED, whatever bound it met.
 Result<Nothing> Fits(Result<Nothing> reserved) {
@@ -87,7 +86,7 @@ Result<Nothing> MessageReader::Begin(std::size_t here) {
 }
 
 Result<Nothing> MessageReader::ReserveFor(std::size_t bytes) {
-  return Fits(body_->Reserve(std::min(length_, std::max(kFirstBytes, bytes * kGrowth))));
+  return Fits(body_->Reserve(std::min(length_, std::max(kFirstBytes, bytes * net::kAheadGrowth))));
 }
 
 Result<Nothing> MessageReader::Add(std::string_view& bytes) {

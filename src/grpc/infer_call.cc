@@ -5,10 +5,7 @@
 namespace nereid::grpc_front {
 
 InferCall::InferCall(std::shared_ptr<const CallContext> shared, const Incoming& incoming)
-    : Call(std::move(shared), incoming, &splitter_),
-      splitter_([this](const std::string& name, const std::string& version, std::size_t bytes) {
-        return AllocateInput(this->shared(), metadata(), name, version, bytes);
-      }) {}
+    : Call(std::move(shared), incoming, &splitter_), splitter_(InputMemoryFor(this->shared(), incoming.stream)) {}
 
 void InferCall::OnMessage(Received message) {
   if (std::exchange(begun_, true)) return Finish(Status{Code::kUnsupported, "ModelInfer takes one message", "many_messages", ""});

@@ -48,9 +48,7 @@ class StreamCall::Slot final : public InferReceiver, public std::enable_shared_f
 
 StreamCall::StreamCall(std::shared_ptr<const CallContext> shared, const Incoming& incoming)
     : Call(std::move(shared), incoming, &splitter_),
-      splitter_([this](const std::string& name, const std::string& version, std::size_t bytes) {
-        return AllocateInput(this->shared(), metadata(), name, version, bytes);
-      }),
+      splitter_(InputMemoryFor(this->shared(), incoming.stream)),
       real_errors_(incoming.stream.Header("triton_grpc_error") == "true") {
   MayCompress();
 }

@@ -12,8 +12,6 @@ namespace {
 using google::protobuf::internal::WireFormatLite;
 using inference::ModelInferRequest;
 
-// A declared length alone takes no memory: so many times what has come may be taken.
-constexpr std::size_t kGrowth = 32;
 constexpr std::size_t kFieldHeadMax = 10;  // two varints of 32 bits
 
 }  // namespace
@@ -40,7 +38,7 @@ Splitter::Found TensorSplitter::Look(std::string_view head, std::size_t came, Pa
       if (rest.size() - content < size) return Found::kMore;
       (field == ModelInferRequest::kModelNameFieldNumber ? name_ : version_) = rest.substr(content, size);
     } else if (field == ModelInferRequest::kRawInputContentsFieldNumber && size >= bytes_min_) {
-      if (came < size / kGrowth) return Found::kMore;
+      if (came < size / net::kAheadGrowth) return Found::kMore;
       part = {next_ + content, size, allocate_(name_, version_, size)};
       next_ = part.at;
       return part.memory ? Found::kPart : Found::kNothing;
@@ -50,13 +48,15 @@ Splitter::Found TensorSplitter::Look(std::string_view head, std::size_t came, Pa
   return Found::kMore;
 }
 
-std::shared_ptr<char> AllocateInput(const CallContext& shared, Metadata metadata, const std::string& name, const std::string& version,
-                                    std::size_t bytes) {
-  if (!shared.access.Free(Category::kInference, false) && !shared.access.Check(Category::kInference, false, name, metadata)) return nullptr;
-  auto ref = ParseModelRef(name, version);
-  if (!ref) return nullptr;
-  auto model = shared.models.Find(*ref);
-  return model && (*model)->input_memory ? (*model)->input_memory->Allocate(bytes) : nullptr;
+TensorSplitter::Allocate InputMemoryFor(const CallContext& shared, const net::Http2Stream& stream) {
+  return [&shared, &stream](const std::string& name, const std::string& version, std::size_t bytes) -> std::shared_ptr<char> {
+    const Access& access = shared.access;
+    if (!access.Free(Category::kInference, false) && !access.Check(Category::kInference, false, name, stream.headers())) return nullptr;
+    auto ref = ParseModelRef(name, version);
+    if (!ref) return nullptr;
+    auto model = shared.models.Find(*ref);
+    return model && (*model)->input_memory ? (*model)->input_memory->Allocate(bytes) : nullptr;
+  };
 }
 
 }  // namespace nereid::grpc_front

@@ -16,7 +16,8 @@ class TensorSplitter final : public Splitter {
   using Allocate = std::function<std::shared_ptr<char>(const std::string& name, const std::string& version, std::size_t bytes)>;
 
   // Tensors of fewer than `bytes_min` are not worth it.
-  explicit TensorSplitter(Allocate allocate, std::size_t bytes_min = 64 << 10) : allocate_(std::move(allocate)), bytes_min_(bytes_min) {}
+  explicit TensorSplitter(Allocate allocate, std::size_t bytes_min = net::kApartMin)
+      : allocate_(std::move(allocate)), bytes_min_(bytes_min) {}
 
   bool Begin(std::size_t length) override;
   Found Look(std::string_view head, std::size_t came, Part& part) override;
@@ -28,8 +29,7 @@ class TensorSplitter final : public Splitter {
   std::string name_, version_;
 };
 
-// The model's own memory, for a client that may use it.
-std::shared_ptr<char> AllocateInput(const CallContext& shared, Metadata metadata, const std::string& name, const std::string& version,
-                                    std::size_t bytes);
+// The models' own memory, as far as the stream's client may use them. Both outlive the result's use.
+TensorSplitter::Allocate InputMemoryFor(const CallContext& shared, const net::Http2Stream& stream);
 
 }  // namespace nereid::grpc_front

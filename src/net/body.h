@@ -12,6 +12,11 @@
 
 namespace nereid::net {
 
+// A declared length alone takes no memory: of what has come so many times may be taken ahead.
+inline constexpr std::size_t kAheadGrowth = 32;
+// So many bytes are worth memory of their own, where whoever reads them has some.
+inline constexpr std::size_t kApartMin = 64 << 10;
+
 // Bytes that all buffered bodies of the server may take together. Any thread.
 class ByteBudget {
  public:

@@ -69,9 +69,12 @@ class HttpConnection final : public Exchange, public Connection {
   enum class Phase : std::uint8_t { kIdle, kHead, kHandling, kBody, kWriting, kClosing };
   enum class Answer : std::uint8_t { kNone, kHeld, kStarted, kDone };  // kHeld: Start was called, nothing sent yet
 
-  Task<bool> ReadHead();    // false: the connection ends
-  Awaitable<bool> Serve();  // one request; false: the connection ends
-  Result<bool> TakeHead();  // true: a whole head was parsed
+  static constexpr std::size_t kReadBytes = 16 << 10;
+
+  static std::unexpected<Status> Gone();  // the client
+  Task<bool> ReadHead();                  // false: the connection ends
+  Awaitable<bool> Serve();                // one request; false: the connection ends
+  Result<bool> TakeHead();                // true: a whole head was parsed
   Awaitable<Stream::Done> Receive(char* to, std::size_t room, Phase phase, Millis timeout);
   Task<Nothing> Send(std::span<iovec> pieces);
   Task<Body> ReadLength(BodyBuffer buffer, std::uint64_t length, BodyTail tail);

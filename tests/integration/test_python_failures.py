@@ -2,12 +2,11 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 
 from support.processes import named, workers
-from support.python_models import PYTHON, error, infer, tensor, values, write_model
+from support.python_models import PYTHON, error, eventually, infer, pending, tensor, values, write_model
 
 pytestmark = pytest.mark.smoke
 
@@ -92,13 +91,6 @@ def serve(tmp_path, start_server):
 
 def bad(server, how, timeout=None):
     return infer(server, "bad", tensor("IN", "INT32", [1], [4]), parameters={"how": how})
-
-
-def eventually(holds, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def check_alive(server):
@@ -282,14 +274,6 @@ def test_requests_that_a_dead_worker_had_not_begun_are_executed_by_the_next(serv
         thread.join(60)
     assert answers[0].status_code == 500 and "exited with code 1" in error(answers[0])
     assert {i: values(answers[i])["OUT"] for i in range(1, 6)} == {i: [i] for i in range(1, 6)}
-
-
-def pending(server, model):
-    import requests
-    for line in requests.get(f"http://{server.metrics}/metrics", timeout=10).text.splitlines():
-        if line.startswith("nv_inference_pending_request_count{") and f'model="{model}"' in line:
-            return float(line.rsplit(" ", 1)[1])
-    return 0
 
 
 @pytest.mark.parametrize("how", ["block", "spin"])

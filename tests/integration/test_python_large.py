@@ -4,7 +4,6 @@ import os
 import queue
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import tritonclient.grpc as grpcclient
 import tritonclient.http as httpclient
 
 from support.processes import workers
-from support.python_models import PYTHON, infer, tensor, values, write_model
+from support.python_models import PYTHON, eventually, infer, pending, tensor, values, write_model
 from support.raw_http import connect, read_answer
 
 pytestmark = pytest.mark.smoke
@@ -143,13 +142,6 @@ def test_a_stream_of_large_requests(server):
     client.stop_stream()
 
 
-def eventually(holds, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def begun(server, data, **parameters):
     """a connection on which a request is on its way but for its last bytes, and those"""
     head = json.dumps({"parameters": parameters, "outputs": [{"name": "OUT", "parameters": {"binary_data": True}}],
@@ -186,20 +178,12 @@ def test_requests_that_a_dead_worker_had_not_begun_are_executed_by_the_next(serv
         connections.append(connection)
         if i == 0:
             server.wait_for_line("about to wait")
-    eventually(lambda: pending(server) >= 2)  # one of the three that wait is with the worker already
+    eventually(lambda: pending(server, "m") >= 2)  # one of the three that wait is with the worker already
     os.kill(workers(server.pid)[0], signal.SIGKILL)
     assert answered(connections[0])[0] == 500
     for each, connection in zip(data[1:], connections[1:]):
         status, body = answered(connection)
         assert status == 200 and body == (each + 1).tobytes()
-
-
-def pending(server):
-    import requests
-    for line in requests.get(f"http://{server.metrics}/metrics", timeout=10).text.splitlines():
-        if line.startswith("nv_inference_pending_request_count{"):
-            return float(line.rsplit(" ", 1)[1])
-    return 0
 
 
 def test_a_body_that_is_on_its_way_when_its_model_is_unloaded(server):

@@ -2,6 +2,9 @@
 import json
 import sys
 import textwrap
+import time
+
+import requests
 
 PYTHON = f"--backend-config=python,executable={sys.executable}"  # one that has NumPy
 
@@ -41,3 +44,17 @@ def values(response):
 def error(response):
     assert response.status_code >= 400, response.text
     return json.loads(response.content)["error"]  # in UTF-8, whatever the content type makes of it
+
+
+def eventually(holds, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def pending(server, model):
+    for line in requests.get(f"http://{server.metrics}/metrics", timeout=10).text.splitlines():
+        if line.startswith("nv_inference_pending_request_count{") and f'model="{model}"' in line:
+            return float(line.rsplit(" ", 1)[1])
+    return 0

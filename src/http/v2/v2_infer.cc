@@ -35,14 +35,14 @@ class OneReceiver final : public InferReceiver {
   const net::OneShot<InferResponse>::Completer done_;
 };
 
-// Tensors lie behind the JSON; many bytes of them are received where the model reads them.
+// Tensors lie behind the JSON; many bytes of them are received where the model reads them. `info` outlives the result.
 net::BodyTail TailOf(std::optional<std::string_view> header_length, const ModelInfo& info) {
   net::BodyTail tail;
   if (!header_length) return tail;
   const char* end = header_length->end();
   auto [read, error] = std::from_chars(header_length->begin(), end, tail.at);
   if (error == std::errc{} && read == end && info.input_memory)
-    tail.allocate = [memory = info.input_memory](std::size_t bytes) { return memory->Allocate(bytes); };
+    tail.allocate = [memory = info.input_memory.get()](std::size_t bytes) { return memory->Allocate(bytes); };
   return tail;
 }
 
