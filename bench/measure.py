@@ -84,7 +84,8 @@ def interleaved(rounds, subjects, measure):
 def machine():
     with open("/proc/cpuinfo") as file:
         model = re.search(r"model name\s*:\s*(.*)", file.read()).group(1)
-    return f"{datetime.date.today()}, {os.cpu_count()} x {model}, Linux {platform.release()}"
+    used, all_of_them = len(os.sched_getaffinity(0)), os.cpu_count()  # fewer under taskset
+    return f"{datetime.date.today()}, {all_of_them if used == all_of_them else f'{used} of {all_of_them}'} x {model}, Linux {platform.release()}"
 
 
 def table(columns, rows):
