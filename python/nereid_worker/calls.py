@@ -8,6 +8,7 @@ import threading
 from nereid_worker import channel, core
 from nereid_worker.errors import TritonError, TritonModelException, integer, text
 from nereid_worker.request import MOST_INT, InferenceResponse
+from nereid_worker.tensor import block_at
 
 CREDIT_EVERY = 16  # responses of a decoupled model between two words that there is room again
 
@@ -34,7 +35,7 @@ def listen():
 def _read():
     while True:
         content, at, message = core.wait_reply()
-        block = channel.block_at(content)
+        block = block_at(content)
         call, final = message[0], message[1]
         take = _pending.pop(call, None) if final else _pending.get(call)
         if take is not None:
@@ -59,12 +60,12 @@ def answer_readiness(ask):
     listen()
 
 
-def _start(kind, message, tensors, take):
+def _start(kind, message, copies, take):
     listen()
     call = next(_ids)
     _pending[call] = take
     try:
-        channel.send((kind, call) + message, tensors)
+        channel.send((kind, call) + message, copies)
     except BaseException:
         _pending.pop(call, None)
         raise
@@ -78,7 +79,7 @@ def tell(kind, payload):
 def call(kind, payload):
     """the answer's payload; raises what the server says against it"""
     answers = queue.SimpleQueue()
-    _start(kind, (payload,), (), answers.put)
+    _start(kind, (payload,), None, answers.put)
     _, _, (_, _, error, result) = answers.get()
     if error is not None:
         raise TritonModelException(error[1])
@@ -109,12 +110,10 @@ def is_model_ready(model_name, model_version=""):
 def _message(request, decoupled):
     if not context.executing:
         raise TritonModelException("BLS is only supported during the 'execute' function.")
-    tensors, parts, at = [], [], 0
-    for each in request._inputs:
-        part, at = each._encode(tensors, at)
-        parts.append(part)
+    copies = []
+    parts, _ = core.encode(request._inputs, None, copies, 0)
     return (request._model_name, request._model_version, request._request_id, request._correlation_id, request._flags, request._timeout,
-            request._parameters, request._requested, parts, bool(decoupled), parent.get()), tensors
+            request._parameters, request._requested, parts, bool(decoupled), parent.get()), copies
 
 
 def _response(answer):
@@ -123,7 +122,7 @@ def _response(answer):
         return InferenceResponse(error=TritonError(error[1], error[0]))
     if result is None:
         return InferenceResponse([])
-    response = InferenceResponse(channel.tensors_of(result[1], block, at))
+    response = InferenceResponse(core.tensors(result[1], block, at))
     response._parameters = result[0]
     return response
 
@@ -131,9 +130,9 @@ def _response(answer):
 class ResponseIterator:
     """The responses of a decoupled model, as they come; the last may be empty."""
 
-    def __init__(self, message, tensors):
+    def __init__(self, message, copies):
         self._answers, self._ended, self._seen = queue.SimpleQueue(), False, 0
-        self._call = _start(channel.INFER, message, tensors, self._answers.put)
+        self._call = _start(channel.INFER, message, copies, self._answers.put)
 
     def __iter__(self):
         return self
@@ -160,11 +159,11 @@ class ResponseIterator:
 
 
 def infer(request, decoupled):
-    message, tensors = _message(request, decoupled)
+    message, copies = _message(request, decoupled)
     if decoupled:
-        return ResponseIterator(message, tensors)
+        return ResponseIterator(message, copies)
     answers = queue.SimpleQueue()
-    _start(channel.INFER, message, tensors, answers.put)
+    _start(channel.INFER, message, copies, answers.put)
     return _response(answers.get())
 
 
@@ -184,7 +183,7 @@ def infer_async(request, decoupled):
         if done.cancelled() and _pending.pop(call, None) is not None:
             channel.send((channel.CANCEL, call))
 
-    message, tensors = _message(request, False)
-    call = _start(channel.INFER, message, tensors, lambda answer: loop.call_soon_threadsafe(settle, answer))
+    message, copies = _message(request, False)
+    call = _start(channel.INFER, message, copies, lambda answer: loop.call_soon_threadsafe(settle, answer))
     future.add_done_callback(ended)
     return future

@@ -15,6 +15,7 @@ from nereid_worker import calls, channel, core
 from nereid_worker.errors import Refusal, TritonError, describe
 from nereid_worker.model_config import ModelConfig
 from nereid_worker.request import RELEASE_RESCHEDULE, InferenceRequest, InferenceResponse
+from nereid_worker.tensor import block_at
 
 CONTROL, SERVER_REGION, OWN_REGION, LIFE, LAST_WORDS, FIRST_EVENT = range(3, 9)  # descriptors the server hands in
 TRIM_SECONDS = 5.0
@@ -107,19 +108,20 @@ class Host:
 
     def execute(self, block, at, wires):
         context = self.context
-        requests = [InferenceRequest._received(wire, block, at, context) for wire in wires]
+        requests = core.requests(wires, block, at, context)
         calls.parent.set(requests[0]._id if len(requests) == 1 else 0)
         try:
             responses = self.model.execute(requests)
-            if inspect.iscoroutine(responses):
-                if context.decoupled:
-                    self.leave(requests)
-                    self.run_later(responses, requests)
-                    return [None] * len(requests), ()
-                responses = self.run(responses)
-            if responses is None or context.decoupled:
-                return self.left_to_senders(responses, requests), ()
-            return self.encode(responses, requests)
+            if context.decoupled or type(responses) is not list:
+                if inspect.iscoroutine(responses):
+                    if context.decoupled:
+                        self.leave(requests)
+                        self.run_later(responses, requests)
+                        return self.done([None] * len(requests))
+                    responses = self.run(responses)
+                if responses is None or context.decoupled:
+                    return self.done(self.left_to_senders(responses, requests))
+            return core.answer(requests, responses) or self.done(*self.encode(responses, requests))
         except BaseException:
             for request in requests:
                 if request._sender is not None:
@@ -135,10 +137,10 @@ class Host:
             raise Refusal(
                 "Number of InferenceResponse objects do not match the number of InferenceRequest objects. InferenceRequest(s) size is:%d, "
                 "and InferenceResponse(s) size is:%d\n" % (len(requests), len(responses)))
-        encoded, tensors, at = [], [], 0
+        encoded, copies, at = [], [], 0
         for request, response in zip(requests, responses):
             if isinstance(response, InferenceResponse):
-                part, at = response._encode(request._requested, tensors, at)
+                part, at = response._encode(request._requested, copies, at)
                 encoded.append(part)
             elif response is None and request._release == RELEASE_RESCHEDULE:
                 encoded.append(self.not_rescheduled())
@@ -148,7 +150,7 @@ class Host:
             else:
                 raise Refusal(
                     "Expected an 'InferenceResponse' object in the execute function return list, found type '%s'." % type(response))
-        return encoded, tensors
+        return encoded, copies
 
     def left_to_senders(self, responses, requests):
         """nothing was returned: each request is answered through its sender, or at once when it has none"""
@@ -204,16 +206,25 @@ class Host:
 
     # ------------------------------------------------------------- the loop
 
+    def done(self, result, copies=()):
+        """a call's answer, ready to be pushed"""
+        return core.prepare((channel.DONE, None, result), list(copies))
+
+    def failed(self, failure):
+        try:
+            return core.prepare((channel.DONE, describe(failure), None), [])
+        except UnicodeEncodeError as unsayable:
+            return core.prepare((channel.DONE, describe(unsayable), None), [])
+
     def answer(self, block, at, message):
-        """result and tensors of the call's answer"""
         kind = message[0]
         if kind == channel.EXECUTE:
             return self.execute(block, at, message[2])
         if kind == channel.INITIALIZE:
-            return self.initialize(*message[1:]), ()
+            return self.done(self.initialize(*message[1:]))
         if kind == channel.AUTO_COMPLETE:
-            return self.auto_complete(*message[1:]), ()
-        return self.finalize(), ()
+            return self.done(self.auto_complete(*message[1:]))
+        return self.done(self.finalize())
 
     def serve(self):
         channel.send((channel.DONE, None, None))  # up
@@ -225,23 +236,18 @@ class Host:
                 continue
             dirty = True
             content, at, message = call
-            block = channel.block_at(content)
+            block = block_at(content)
             kind = message[0]
             event = message[1] if kind == channel.EXECUTE else 0
-            error = leaving = result = None
-            tensors = ()
+            leaving = None
             try:
-                result, tensors = self.answer(block, at, message)
+                answer = self.answer(block, at, message)
             except BaseException as failure:
-                error = describe(failure)
+                answer = self.failed(failure)
                 if not isinstance(failure, Exception):
                     leaving = failure
-            call = message = block = None
-            try:
-                channel.send((channel.DONE, error, result), tensors, event)
-            except Exception as failure:  # the answer does not fit, or holds what cannot be said
-                channel.send((channel.DONE, describe(failure), None), (), event)
-            result = tensors = None
+            call = message = block = None  # given back before the answer leaves
+            core.push(answer, event)
             if leaving is not None:
                 leave(leaving)
             if kind == channel.FINALIZE:

@@ -26,11 +26,11 @@ class InferenceTrace:
         return self._context
 
 
-class InferenceRequest:
-    """One that the server sent to execute(), or one that a model makes to call another model."""
+class InferenceRequest(core.Request):
+    """One that the server sent to execute(), which core.requests makes, or one that a model makes to call another model. The fields, None until
+    they are set, are in request.c; _id tells the two apart."""
 
-    __slots__ = ("_id", "_request_id", "_correlation_id", "_flags", "_timeout", "_parameters", "_requested", "_inputs", "_cell", "_event", "_block",
-                 "_sender", "_release", "_cancellation", "_model_name", "_model_version", "_preferred_memory", "_trace", "_context", "__weakref__")
+    __slots__ = ("__weakref__",)
 
     def __init__(self, request_id="", correlation_id=0, inputs=None, requested_output_names=None, model_name=None, model_version=-1,
                  flags=0, timeout=0, preferred_memory=None, trace=None, parameters=None):
@@ -42,7 +42,6 @@ class InferenceRequest:
             correlation_id = integer("InferenceRequest: correlation_id", correlation_id, 0, MOST_UINT)
         if not all(isinstance(each, Tensor) for each in inputs):
             raise TypeError("InferenceRequest: inputs must be a list of pb_utils.Tensor")
-        self._id = None
         self._request_id = text("InferenceRequest: request_id", request_id)
         self._correlation_id, self._inputs = correlation_id, list(inputs)
         self._requested = [text("InferenceRequest: a requested output's name", each) for each in requested_output_names]
@@ -53,20 +52,6 @@ class InferenceRequest:
         self._preferred_memory = PreferredMemory(0) if preferred_memory is None else preferred_memory
         self._trace = InferenceTrace() if trace is None else trace
         self._parameters = json.dumps(parameters_of(parameters)) if parameters else ""
-        self._context = None
-
-    @classmethod
-    def _received(cls, wire, block, at, context):
-        self = cls.__new__(cls)
-        (self._id, self._cell, self._event, self._request_id, self._correlation_id, self._flags, self._timeout, self._parameters, self._requested,
-         parts) = wire
-        self._inputs = channel.tensors_of(parts, block, at)
-        self._block = block
-        self._sender = None
-        self._release = RELEASE_ALL
-        self._cancellation = None
-        self._context = context
-        return self
 
     def inputs(self):
         return self._inputs
@@ -165,18 +150,21 @@ def parameters_of(parameters):
     return parameters
 
 
-class InferenceResponse:
-    __slots__ = ("_tensors", "_error", "_parameters", "__weakref__")
+def _checked(output_tensors, error, parameters):
+    """what a response holds that is not just a list of tensors"""
+    if error is not None and not isinstance(error, TritonError):
+        raise TypeError("InferenceResponse: error must be a TritonError, not %s" % type(error).__name__)
+    tensors = [] if error is not None or output_tensors is None else list(output_tensors)
+    for each in tensors:
+        if not isinstance(each, Tensor):
+            raise TypeError("InferenceResponse: output_tensors must hold pb_utils.Tensor objects, not %s" % type(each).__name__)
+    return tensors, error, json.dumps(parameters_of(parameters)) if parameters else ""
 
-    def __init__(self, output_tensors=None, error=None, parameters=None):
-        if error is not None and not isinstance(error, TritonError):
-            raise TypeError("InferenceResponse: error must be a TritonError, not %s" % type(error).__name__)
-        self._error = error
-        self._tensors = [] if error is not None or output_tensors is None else list(output_tensors)
-        for each in self._tensors:
-            if not isinstance(each, Tensor):
-                raise TypeError("InferenceResponse: output_tensors must hold pb_utils.Tensor objects, not %s" % type(each).__name__)
-        self._parameters = json.dumps(parameters_of(parameters)) if parameters else ""
+
+class InferenceResponse(core.Response):
+    """The fields (_tensors, _error, _parameters) and making one are in request.c."""
+
+    __slots__ = ("__weakref__",)
 
     def output_tensors(self):
         return self._tensors
@@ -190,16 +178,15 @@ class InferenceResponse:
     def parameters(self):
         return self._parameters or "{}"
 
-    def _encode(self, requested, tensors, at):
-        """(error or None, parameters, outputs) and where the next tensor starts"""
+    def _encode(self, requested, copies, at):
+        """(error or None, parameters, outputs) and where the next tensor starts; those without error mostly take the way of core.answer"""
         if self._error is not None:
             return ((self._error._code, self._error._message), "", ()), at
-        parts = []
-        for each in self._tensors:
-            if each._name in requested:
-                part, at = each._encode(tensors, at)
-                parts.append(part)
+        parts, at = core.encode(self._tensors, requested, copies, at)
         return (None, self._parameters, parts), at
+
+
+core.use_request(InferenceRequest, InferenceResponse, _checked)
 
 
 class InferenceResponseSender:
@@ -223,7 +210,7 @@ class InferenceResponseSender:
             self._closed = True
             error = TritonError(self._context.failed("the model let go of the response sender without TRITONSERVER_RESPONSE_COMPLETE_FINAL"))
             encoded, _ = InferenceResponse(error=error)._encode((), [], 0)
-            channel.send((channel.RESPONSE, self._id, COMPLETE_FINAL, encoded), (), self._event)
+            channel.send((channel.RESPONSE, self._id, COMPLETE_FINAL, encoded), None, self._event)
 
     def is_cancelled(self):
         return self._cancellation.seen()
@@ -246,9 +233,9 @@ class InferenceResponseSender:
                     raise TritonModelException("Unable to send response. Non-decoupled model cannot send complete final before sending a response.")
             if asyncio._get_running_loop() is None:  # an event loop has others to serve
                 core.await_room(self._cell, self._id)
-            tensors = []
-            encoded = None if response is None else response._encode(self._requested, tensors, 0)[0]
-            channel.send((channel.RESPONSE, self._id, flags, encoded), tensors, self._event)
+            copies = []
+            encoded = None if response is None else response._encode(self._requested, copies, 0)[0]
+            channel.send((channel.RESPONSE, self._id, flags, encoded), copies, self._event)
             if response is not None:
                 self._sent += 1
             if flags == COMPLETE_FINAL:

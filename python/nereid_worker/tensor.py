@@ -19,6 +19,15 @@ class Block(ctypes.Array):
         core.release(self.content)
 
 
+in_region = 0  # its address; set by channel.attach
+
+
+def block_at(content):
+    block = Block.from_address(in_region)
+    block.content = content
+    return block
+
+
 class Foreign(ctypes.Array):
     """Memory that somebody else's DLPack capsule owns."""
 
@@ -31,39 +40,17 @@ class PreferredMemory:
         self.preferred_memory_type, self.preferred_device_id = preferred_memory_type, preferred_device_id
 
 
-# Copying so little into the message at once is cheaper than a second look at it.
-SMALL = 4096
-
-
 def checked_name(name):
     if not text("Tensor: the name", name):
         raise TritonModelException("the name of a Tensor must not be empty")
     return name
 
 
-class Tensor:
-    __slots__ = ("_name", "_datatype", "_shape", "_array", "_memory", "_offset", "_size")
+class Tensor(core.Tensor):
+    """What is rarely asked for; making one, as_numpy() and the fields (_name, _datatype, _shape, _array or _memory, _offset, _size) are in
+    tensor.c."""
 
-    def __init__(self, name, numpy_array):
-        if not isinstance(numpy_array, np.ndarray):
-            raise TypeError("Tensor %r: a numpy.ndarray is expected, not %s" % (name, type(numpy_array).__name__))
-        datatype = dt.OF_NUMPY.get(numpy_array.dtype) or dt.of_numpy(numpy_array.dtype)
-        if datatype is None:
-            raise TritonModelException("Tensor '%s' has the unsupported NumPy dtype '%s'" % (name, numpy_array.dtype))
-        self._name = checked_name(name)
-        self._datatype = datatype
-        self._shape = numpy_array.shape
-        self._array = numpy_array
-        self._memory = None
-
-    @classmethod
-    def _of_memory(cls, name, datatype, shape, memory, offset, size):
-        """a tensor whose bytes lie at memory[offset:offset + size]"""
-        self = cls.__new__(cls)
-        self._name, self._datatype, self._shape = name, datatype, shape
-        self._array = None
-        self._memory, self._offset, self._size = memory, offset, size
-        return self
+    __slots__ = ()
 
     def name(self):
         return self._name
@@ -76,21 +63,6 @@ class Tensor:
 
     def is_cpu(self):
         return True
-
-    def as_numpy(self):
-        if self._array is None:
-            dtype = dt.TO_NUMPY.get(self._datatype)
-            if dtype is None:
-                raise TritonModelException(
-                    "tensor dtype is %s and cannot be converted to numpy." % dt.NAMES[self._datatype].lower())
-            if self._datatype == dt.BYTES:
-                elements = core.split(ctypes.addressof(self._memory) + self._offset, self._size)
-                array = np.empty(len(elements), dtype=np.object_)
-                array[:] = elements
-                self._array = array.reshape(self._shape)
-            else:
-                self._array = np.ndarray(self._shape, dtype, self._memory, self._offset)
-        return self._array
 
     def _address(self):
         if self._memory is not None:
@@ -131,31 +103,50 @@ class Tensor:
             count *= dim
         memory = Foreign.from_address(address) if address else Foreign.from_address(ctypes.addressof(_NOTHING))
         memory.owner = owner
-        return Tensor._of_memory(checked_name(name), datatype, shape, memory, 0, count * bits // 8)
-
-    def _encode(self, tensors, at):
-        """Appends what core.begin copies (or the array that is copied after it) and returns this tensor's part of the message and where
-        the next one starts."""
-        array = self._array
-        if array is None:
-            size = self._size
-            if size <= SMALL:
-                tensors.append(ctypes.string_at(ctypes.addressof(self._memory) + self._offset, size))
-            else:
-                tensors.append(np.ndarray((size,), np.uint8, self._memory, self._offset))
-        elif self._datatype == dt.BYTES:
-            elements = array.ravel().tolist()
-            size = core.wire_size(elements)
-            tensors.append(elements)
-        else:
-            size = array.nbytes
-            if not array.dtype.isnative:
-                array = array.astype(array.dtype.newbyteorder("="))
-            tensors.append(array.tobytes() if size <= SMALL else array)
-        return (self._name, self._datatype, self._shape, at, size), (at + size + 63) & ~63
+        return core.tensor_of(checked_name(name), datatype, shape, memory, 0, count * bits // 8)
 
 
 _NOTHING = ctypes.c_char()
+
+
+def _checked(name, array):
+    """the datatype of a new tensor that is not as most are, or what is wrong with it"""
+    if not isinstance(array, np.ndarray):
+        raise TypeError("Tensor %r: a numpy.ndarray is expected, not %s" % (name, type(array).__name__))
+    datatype = dt.of_numpy(array.dtype)
+    if datatype is None:
+        raise TritonModelException("Tensor '%s' has the unsupported NumPy dtype '%s'" % (name, array.dtype))
+    checked_name(name)
+    return datatype
+
+
+def _made(tensor):
+    """the array of a tensor whose elements NumPy cannot see in its memory"""
+    if tensor._datatype != dt.BYTES:
+        raise TritonModelException("tensor dtype is %s and cannot be converted to numpy." % dt.NAMES[tensor._datatype].lower())
+    elements = core.split(ctypes.addressof(tensor._memory) + tensor._offset, tensor._size)
+    array = np.empty(len(elements), dtype=np.object_)
+    array[:] = elements
+    return array.reshape(tensor._shape)
+
+
+def _encoded(tensor, copies):
+    """appends what core.send copies for a tensor that has no array, or one whose bytes are not those of the wire; their number"""
+    array = tensor._array
+    if array is None:
+        copies.append(np.ndarray((tensor._size,), np.uint8, tensor._memory, tensor._offset))
+        return tensor._size
+    if tensor._datatype == dt.BYTES:
+        elements = array.ravel().tolist()
+        copies.append(elements)
+        return core.wire_size(elements)
+    array = array.astype(array.dtype.newbyteorder("="))
+    copies.append(array)
+    return array.nbytes
+
+
+core.use_tensor(Tensor, np.ndarray, tuple(dt.TO_NUMPY.get(number) for number in range(len(dt.NAMES))), dt.OF_NUMPY, _checked, _made, _encoded,
+                block_at)
 
 
 def serialize_byte_tensor(input_tensor):
