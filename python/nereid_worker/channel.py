@@ -10,17 +10,11 @@ DONE, RESPONSE, WATCH, LOG, READY, METRIC, INFER, CANCEL, CREDIT, LOAD, UNLOAD, 
 # a reply to this call asks whether the model is ready
 ASK_READY = 0
 
-class OutRegion(tensor.Block):
-    """Our own region: nothing is given back."""
-
-    def __del__(self):
-        pass
-
 
 def attach(control, server, own, life, first_event, events, initial, growth, most):
     global _own
     tensor.in_region, out_region = core.attach(control, server, own, life, first_event, events, initial, growth, most, _fill)
-    _own = OutRegion.from_address(out_region)
+    _own = tensor.Block.from_address(out_region)
 
 
 def _fill(array, at):

@@ -86,25 +86,29 @@ static PyObject* Attach(PyObject* self, PyObject* args) {
   return Py_BuildValue("KK", (unsigned long long)(uintptr_t)in_base, (unsigned long long)(uintptr_t)out_base);
 }
 
+static double Seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 /* (offset of the block's content, offset of its tensors, message), or None after the limit. */
 static PyObject* Wait(ChannelRing* ring, ChannelBell* bell, double limit) {
   ChannelEntry entry;
+  double until = 0, left = limit;
   for (;;) {
     uint32_t seen = BellRead(bell);
     if (RingPop(ring, &entry) > 0) break;
-    struct timespec wait = {(time_t)limit, (long)((limit - (double)(time_t)limit) * 1e9)};
+    if (limit >= 0 && until == 0) {
+      until = Seconds() + limit;
+    } else if (limit >= 0 && (left = until - Seconds()) <= 0) {
+      Py_RETURN_NONE;
+    }
+    struct timespec wait = {(time_t)left, (long)((left - (double)(time_t)left) * 1e9)};
     PyThreadState* state = PyEval_SaveThread();
-    struct timespec before, after;
-    clock_gettime(CLOCK_MONOTONIC, &before);
     BellWait(bell, seen, limit < 0 ? NULL : &wait);
-    clock_gettime(CLOCK_MONOTONIC, &after);
     PyEval_RestoreThread(state);
     if (PyErr_CheckSignals() != 0) return NULL;
-    if (limit >= 0) {
-      limit -= (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) * 1e-9;
-      if (limit <= 0 && BellRead(bell) == seen) Py_RETURN_NONE;
-      if (limit < 0) limit = 0;
-    }
   }
   const char* content = in_base + entry.offset;
   uint32_t packed;
@@ -131,17 +135,33 @@ static PyObject* WaitReply(PyObject* self, PyObject* unused) {
   return Wait(&control->replies, &control->reply_bell, -1);
 }
 
-static PyObject* Release(PyObject* self, PyObject* offset) {
-  (void)self;
-  unsigned long long at = PyLong_AsUnsignedLongLong(offset);
-  if (PyErr_Occurred()) return NULL;
-  if (at < kBlockHeader || at >= in_max) {
+/* Hold(content): whoever has it reads the block, which is the server's again once it is gone. */
+typedef struct {
+  PyObject ob_base;
+  uint64_t content; /* 0: none */
+} Hold;
+
+static int InitHold(PyObject* object, PyObject* args, PyObject* keywords) {
+  unsigned long long at;
+  (void)keywords;
+  if (!PyArg_ParseTuple(args, "K", &at)) return -1;
+  if (at < kBlockHeader || at >= in_max || ((Hold*)object)->content) {
     PyErr_SetString(PyExc_ValueError, "no block lies there");
-    return NULL;
+    return -1;
   }
-  if (!forked) BlockRelease(in_base + at);
-  Py_RETURN_NONE;
+  ((Hold*)object)->content = at;
+  return 0;
 }
+
+static void DeallocHold(PyObject* object) {
+  PyTypeObject* type = Py_TYPE(object);
+  if (((Hold*)object)->content && !forked) BlockRelease(in_base + ((Hold*)object)->content);
+  ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+  Py_DECREF(type);
+}
+
+static PyType_Slot hold_slots[] = {{Py_tp_init, InitHold}, {Py_tp_dealloc, DeallocHold}, {0, NULL}};
+static PyType_Spec hold_spec = {"nereid_worker.core.Hold", sizeof(Hold), 0, Py_TPFLAGS_DEFAULT, hold_slots};
 
 /* An element of a BYTES tensor: bytes as they are, anything else as its text. A new reference. */
 static PyObject* ElementBytes(PyObject* element) {
@@ -362,7 +382,6 @@ static PyMethodDef methods[] = {
      "attach(control, in, out, life, first event, events, initial, growth, max, fill) -> addresses of both regions"},
     {"wait_call", WaitCall, METH_O, "wait_call(seconds; < 0: for ever) -> (content, tensors, message) or None"},
     {"wait_reply", WaitReply, METH_NOARGS, "wait_reply() -> (content, tensors, message)"},
-    {"release", Release, METH_O, "release(content): the server may use the block again"},
     {"prepare", Prepare, METH_VARARGS, "prepare(message, copies) -> what push takes"},
     {"push", Push, METH_VARARGS, "push(prepared, event)"},
     {"use_tensor", UseTensor, METH_VARARGS, "see tensor.c"},
@@ -385,8 +404,8 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "core", "see core.c", -1, methods, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit_core(void) {
-  PyObject* made = PyModule_Create(&module);
-  if (made && (!AddTensor(made) || !AddRequest(made))) {
+  PyObject *made = PyModule_Create(&module), *hold = PyType_FromSpec(&hold_spec);
+  if (made && (!hold || PyModule_AddObject(made, "Hold", hold) != 0 || !AddTensor(made) || !AddRequest(made))) {
     Py_DECREF(made);
     return NULL;
   }

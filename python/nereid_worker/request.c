@@ -4,17 +4,41 @@
 
 #include <structmember.h>
 
-enum { kDone = 0 /* channel.py */, kRequestFields = 20, kWireFields = 10 };
+enum { kDone = 0 /* channel.py */ };
 
-/* The first nine are those of a message. NULL is None. */
-enum { kId, kCell, kEvent, kRequestId, kCorrelation, kFlags, kTimeout, kParameters, kRequested, kInputs, kBlock, kContext };
+/* Of a request. The first are those of a message; NULL is None. */
+enum {
+  kId,
+  kCell,
+  kEvent,
+  kRequestId,
+  kCorrelation,
+  kFlags,
+  kTimeout,
+  kParameters,
+  kRequested,
+  kInputs,
+  kWireFields,
+  kBlock = kWireFields,
+  kContext,
+  kSender,
+  kRelease,
+  kCancellation,
+  kModelName,
+  kModelVersion,
+  kPreferredMemory,
+  kTrace,
+  kRequestFields
+};
 
 typedef struct {
-  PyObject_HEAD PyObject* field[kRequestFields];
+  PyObject ob_base;
+  PyObject* field[kRequestFields];
 } Request;
 
 typedef struct {
-  PyObject_HEAD PyObject *tensors, *error, *parameters; /* a list of Tensor, a TritonError or NULL, JSON or "" */
+  PyObject ob_base;
+  PyObject *tensors, *error, *parameters; /* a list of Tensor, a TritonError or NULL, JSON or "" */
 } Response;
 
 static struct {
@@ -112,13 +136,13 @@ static PyMemberDef request_members[] = {
     FIELD("_inputs", kInputs),
     FIELD("_block", kBlock),
     FIELD("_context", kContext),
-    FIELD("_sender", 12),
-    FIELD("_release", 13),
-    FIELD("_cancellation", 14),
-    FIELD("_model_name", 15),
-    FIELD("_model_version", 16),
-    FIELD("_preferred_memory", 17),
-    FIELD("_trace", 18),
+    FIELD("_sender", kSender),
+    FIELD("_release", kRelease),
+    FIELD("_cancellation", kCancellation),
+    FIELD("_model_name", kModelName),
+    FIELD("_model_version", kModelVersion),
+    FIELD("_preferred_memory", kPreferredMemory),
+    FIELD("_trace", kTrace),
     {NULL, 0, 0, 0, NULL},
 };
 static PyType_Slot request_slots[] = {{Py_tp_dealloc, DeallocRequest},

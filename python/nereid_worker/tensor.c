@@ -9,10 +9,14 @@ enum {
   kSmall = 4096, /* copying so little into the message at once is cheaper than a second look at it */
 };
 
+/* of a tensor in a message of the server; the last is 0 when it lies in the message's block */
+enum { kName, kDatatype, kShape, kOffset, kSize, kOwn, kPartFields };
+
 typedef struct {
-  PyObject_HEAD PyObject *name, *shape; /* a str, a tuple of ints */
-  PyObject* array;                      /* NumPy's; NULL until asked for */
-  PyObject* memory;                     /* a ctypes array in which the bytes lie at `offset`; NULL: they are the array's */
+  PyObject ob_base;
+  PyObject *name, *shape; /* a str, a tuple of ints */
+  PyObject* array;        /* NumPy's; NULL until asked for */
+  PyObject* memory;       /* a ctypes array in which the bytes lie at `offset`; NULL: they are the array's */
   unsigned long long offset, size;
   int datatype;
   int plain; /* the array's bytes are those of the wire */
@@ -147,13 +151,19 @@ PyObject* TensorsOf(PyObject* parts, PyObject* block, unsigned long long at) {
   Py_ssize_t count = PyTuple_Size(parts);
   PyObject* list = count < 0 ? NULL : PyList_New(count);
   for (Py_ssize_t i = 0; list && i < count; ++i) {
-    PyObject *name, *shape, *memory = block, *tensor = NULL;
-    int datatype;
-    unsigned long long offset, size, own;
-    if (PyArg_ParseTuple(PyTuple_GetItem(parts, i), "UiO!KKK", &name, &datatype, &PyTuple_Type, &shape, &offset, &size, &own)) {
-      memory = own ? PyObject_CallFunction(use.block_at, "K", own) : block;
-      if (memory) tensor = OfMemory(name, datatype, shape, memory, (own ? own : at) + offset, size);
-      if (own) Py_XDECREF(memory);
+    PyObject *part = PyTuple_GetItem(parts, i), *tensor = NULL;
+    if (PyTuple_Check(part) && PyTuple_Size(part) == kPartFields) {
+      PyObject* own = PyTuple_GetItem(part, kOwn);
+      unsigned long long apart = PyLong_AsUnsignedLongLong(own);
+      PyObject* memory = apart ? PyObject_CallFunctionObjArgs(use.block_at, own, NULL) : block;
+      if (memory) {
+        tensor = OfMemory(PyTuple_GetItem(part, kName), (int)PyLong_AsLong(PyTuple_GetItem(part, kDatatype)), PyTuple_GetItem(part, kShape),
+                          memory, (apart ? apart : at) + PyLong_AsUnsignedLongLong(PyTuple_GetItem(part, kOffset)),
+                          PyLong_AsUnsignedLongLong(PyTuple_GetItem(part, kSize)));
+      }
+      if (apart) Py_XDECREF(memory);
+    } else {
+      PyErr_SetString(PyExc_ValueError, "a tensor of the server has the wrong fields");
     }
     if (!tensor || PyList_SetItem(list, i, tensor) != 0) {
       Py_DECREF(list);
@@ -203,7 +213,8 @@ int PutTensors(Buffer* buffer, PyObject* tensors, PyObject* requested, PyObject*
     PyObject* object = PyList_GetItem(tensors, i);
     Tensor* tensor = (Tensor*)object;
     if (!IsTensor(object) || !tensor->name) {
-      PyErr_SetString(PyExc_TypeError, "a pb_utils.Tensor is expected");
+      PyErr_SetString(PyExc_TypeError,
+                      "the tensors of a request or response must be pb_utils.Tensor objects, each made of a name and an array");
       done = 0;
       break;
     }

@@ -10,13 +10,10 @@ from nereid_worker.errors import TritonModelException, text
 
 
 class Block(ctypes.Array):
-    """A block in the server's region: of a message, or of a tensor. Arrays made of it keep it; the last of them gives it back."""
+    """A block in the server's region: of a message, or of a tensor. Arrays made of it keep it, and it the core.Hold that gives it back."""
 
     _type_ = ctypes.c_char
     _length_ = 1 << 46
-
-    def __del__(self):
-        core.release(self.content)
 
 
 in_region = 0  # its address; set by channel.attach
@@ -24,7 +21,7 @@ in_region = 0  # its address; set by channel.attach
 
 def block_at(content):
     block = Block.from_address(in_region)
-    block.content = content
+    block.hold = core.Hold(content)
     return block
 
 

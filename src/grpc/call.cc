@@ -160,7 +160,7 @@ void Call::Respond(bool ends) {
   }
   if (ends) {
     // Written before finished_ was, and never again.
-    code = fmt::format("{}", error_ ? protocol::WireErrorOf(*error_).grpc : 0);
+    code = std::to_string(error_ ? protocol::WireErrorOf(*error_).grpc : 0);
     fields.push_back({"grpc-status", code});
     if (error_) text = PercentEncode(error_->message);
     if (!text.empty()) fields.push_back({"grpc-message", text});

@@ -43,7 +43,7 @@ void SetParameter(const ParameterValue& value, inference::InferParameter& out) {
 inference::ModelInferResponse Head(const InferResponse& response) {
   inference::ModelInferResponse head;
   head.set_model_name(response.model_name);
-  head.set_model_version(fmt::format("{}", response.model_version));
+  head.set_model_version(std::to_string(response.model_version));
   head.set_id(response.client_id);
   for (const auto& [key, value] : response.parameters) SetParameter(value, (*head.mutable_parameters())[key]);
   for (const Tensor& tensor : response.outputs) {

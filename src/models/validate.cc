@@ -23,7 +23,7 @@ std::string Quoted(const std::vector<std::string>& names) {
 }
 
 // BYTES in wire form: `expected` elements, each with its length.
-Result<Nothing> CheckBytes(const Tensor& tensor, std::int64_t expected, const std::string& model, const std::string& prefix) {
+Result<Nothing> CheckBytes(const Tensor& tensor, std::int64_t expected, const std::string& model, const RequestPrefix& prefix) {
   std::string_view rest = tensor.data.view();
   std::int64_t count = 0;
   while (!rest.empty()) {
@@ -52,11 +52,6 @@ Result<Nothing> CheckBytes(const Tensor& tensor, std::int64_t expected, const st
 
 }  // namespace
 
-std::string RequestPrefix(const InferRequest& request) {
-  return fmt::format("[request id: {}] ",
-                     request.client_id.empty() ? std::string_view("<id_unknown>") : std::string_view(request.client_id));
-}
-
 RequestRules::RequestRules(const inference::ModelConfig& config) : model_(config.name()), max_batch_size_(config.max_batch_size()) {
   for (const auto& input : config.input()) {
     inputs_.push_back({input.name(), DatatypeOf(input.data_type()), Shape(input.dims().begin(), input.dims().end()), input.optional()});
@@ -73,7 +68,7 @@ const RequestRules::Input* RequestRules::Find(std::string_view name) const {
 }
 
 Result<Nothing> RequestRules::Check(InferRequest& request) const {
-  const std::string prefix = RequestPrefix(request);
+  const RequestPrefix prefix{request};
   if (request.raw) TRY_DO(CompleteRaw(request, prefix));
   for (std::size_t i = 0; i < request.requested_outputs.size(); ++i) {
     const std::string& output = request.requested_outputs[i];
@@ -91,7 +86,7 @@ Result<Nothing> RequestRules::Check(InferRequest& request) const {
   return Nothing{};
 }
 
-Result<Nothing> RequestRules::CompleteRaw(InferRequest& request, const std::string& prefix) const {
+Result<Nothing> RequestRules::CompleteRaw(InferRequest& request, const RequestPrefix& prefix) const {
   if (inputs_.size() != 1)
     return Invalid(fmt::format("{}Raw request must only have 1 input (found 1) to be deduced but got {} inputs in '{}' model configuration",
                                prefix, inputs_.size(), model_));
@@ -122,7 +117,7 @@ Result<Nothing> RequestRules::CompleteRaw(InferRequest& request, const std::stri
   return Nothing{};
 }
 
-Result<Nothing> RequestRules::CheckCount(const InferRequest& request, const std::string& prefix) const {
+Result<Nothing> RequestRules::CheckCount(const InferRequest& request, const RequestPrefix& prefix) const {
   for (std::size_t i = 0; i < request.inputs.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (request.inputs[i].name == request.inputs[j].name)
@@ -158,7 +153,7 @@ Result<Nothing> RequestRules::CheckCount(const InferRequest& request, const std:
       prefix, wanted, count, model_, Quoted(given), lacks));
 }
 
-Result<Nothing> RequestRules::CheckBatch(const InferRequest& request, const std::string& prefix) const {
+Result<Nothing> RequestRules::CheckBatch(const InferRequest& request, const RequestPrefix& prefix) const {
   if (!batches()) return Nothing{};
   std::int64_t batch = -1;
   for (const Tensor& tensor : request.inputs) {
@@ -174,7 +169,7 @@ Result<Nothing> RequestRules::CheckBatch(const InferRequest& request, const std:
   return Nothing{};
 }
 
-Result<Nothing> RequestRules::CheckTensor(const Input& input, const Tensor& tensor, const std::string& prefix) const {
+Result<Nothing> RequestRules::CheckTensor(const Input& input, const Tensor& tensor, const RequestPrefix& prefix) const {
   if (tensor.datatype != input.datatype)
     return Invalid(fmt::format("{}inference input '{}' data-type is '{}', but model '{}' expects '{}'", prefix, tensor.name,
                                DatatypeName(tensor.datatype), model_, DatatypeName(input.datatype)));

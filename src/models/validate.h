@@ -5,10 +5,17 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "api/infer.h"
 #include "proto/model_config.pb.h"
 
 namespace nereid::models {
+
+// For fmt: "[request id: 7] ", with <id_unknown> when the client sent none. It lives no longer than the request.
+struct RequestPrefix {
+  const InferRequest& request;
+};
 
 // What the checks need of a config, prepared once a version.
 class RequestRules {
@@ -27,10 +34,10 @@ class RequestRules {
     Shape dims;
     bool optional;
   };
-  Result<Nothing> CompleteRaw(InferRequest& request, const std::string& prefix) const;
-  Result<Nothing> CheckCount(const InferRequest& request, const std::string& prefix) const;
-  Result<Nothing> CheckBatch(const InferRequest& request, const std::string& prefix) const;
-  Result<Nothing> CheckTensor(const Input& input, const Tensor& tensor, const std::string& prefix) const;
+  Result<Nothing> CompleteRaw(InferRequest& request, const RequestPrefix& prefix) const;
+  Result<Nothing> CheckCount(const InferRequest& request, const RequestPrefix& prefix) const;
+  Result<Nothing> CheckBatch(const InferRequest& request, const RequestPrefix& prefix) const;
+  Result<Nothing> CheckTensor(const Input& input, const Tensor& tensor, const RequestPrefix& prefix) const;
   const Input* Find(std::string_view name) const;
 
   std::string model_;
@@ -40,7 +47,12 @@ class RequestRules {
   std::vector<std::string> outputs_;
 };
 
-// "[request id: 7] ", with <id_unknown> when the client sent none.
-std::string RequestPrefix(const InferRequest& request);
-
 }  // namespace nereid::models
+
+template <>
+struct fmt::formatter<nereid::models::RequestPrefix> : fmt::formatter<std::string_view> {
+  auto format(const nereid::models::RequestPrefix& prefix, format_context& context) const {
+    const std::string& id = prefix.request.client_id;
+    return fmt::format_to(context.out(), "[request id: {}] ", id.empty() ? std::string_view("<id_unknown>") : std::string_view(id));
+  }
+};

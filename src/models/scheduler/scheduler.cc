@@ -79,7 +79,8 @@ void Scheduler::Enqueue(InferRequest request, std::shared_ptr<InferReceiver> rec
     job->Fail(std::move(why), reason);
   };
   if (state.stopping)
-    return refuse({Code::kUnavailable, RequestPrefix(job->request()) + std::string(kStopping), "stopping", ""}, FailureReason::kRejected);
+    return refuse({Code::kUnavailable, fmt::format("{}{}", RequestPrefix{job->request()}, kStopping), "stopping", ""},
+                  FailureReason::kRejected);
   if (state.in_service == 0) return refuse(state.beds.front().standing.why, FailureReason::kBackend);
   std::uint64_t level = state.batcher.LevelOf(job->request().priority);
   Nanos timeout = state.batcher.TimeoutOf(level, job->request().timeout_us);
@@ -91,7 +92,7 @@ void Scheduler::Enqueue(InferRequest request, std::shared_ptr<InferReceiver> rec
                 std::min(expires, job->request().deadline.at()),
                 false};
   if (!room || !state.batcher.Add(queued, level))
-    return refuse({Code::kUnavailable, RequestPrefix(job->request()) + "Exceeds maximum queue size", "queue_full", ""},
+    return refuse({Code::kUnavailable, fmt::format("{}Exceeds maximum queue size", RequestPrefix{job->request()}), "queue_full", ""},
                   FailureReason::kRejected);
   if (state.setup.preserve_ordering) job->TakeNumber();
   (void)job.release();  // the batcher's ticket owns it now
