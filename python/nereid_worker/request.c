@@ -1,5 +1,4 @@
-/* Requests as execute() gets them and the responses that it returns: the bases of the classes in request.py, which have all that is rarer.
- */
+/* Requests as execute() gets them and the responses that it returns: the bases of the classes in request.py, which have what is rarer. */
 #include "core.h"
 
 #include <structmember.h>
