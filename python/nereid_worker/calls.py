@@ -110,6 +110,8 @@ def is_model_ready(model_name, model_version=""):
 def _message(request, decoupled):
     if not context.executing:
         raise TritonModelException("BLS is only supported during the 'execute' function.")
+    if request._id is not None or request._parameters is None:
+        raise TritonModelException("exec: only an InferenceRequest that the model has made itself can be sent")
     copies = []
     parts, _ = core.encode(request._inputs, None, copies, 0)
     return (request._model_name, request._model_version, request._request_id, request._correlation_id, request._flags, request._timeout,

@@ -17,8 +17,11 @@ def attach(control, server, own, life, first_event, events, initial, growth, mos
     _own = tensor.Block.from_address(out_region)
 
 
-def _fill(array, at):
-    np.copyto(np.ndarray(array.shape, array.dtype, _own, at), array)
+def _fill(array, at, size):
+    room = np.ndarray(array.shape, array.dtype, _own, at)
+    if room.nbytes != size:
+        raise tensor.TritonModelException("the array of a Tensor was resized while it was sent")
+    np.copyto(room, array)
 
 
 def send(message, copies=None, event=0):

@@ -18,7 +18,7 @@ static char* in_base; /* the server's region */
 static uint64_t in_max;
 static Arena out;               /* ours; the GIL guards it */
 static int first_event, events; /* descriptors that wake threads of the server */
-static PyObject* fill;          /* fill(array, offset) copies an array into our region */
+static PyObject* fill;          /* fill(array, offset, bytes) copies an array into our region */
 static int forked;              /* this is a child of the worker, which must leave the channel alone */
 
 /* The worker must not outlive the server, even when Python is busy or stuck: this thread needs neither the GIL nor Python. */
@@ -191,6 +191,10 @@ static PyObject* WireSize(PyObject* self, PyObject* list) {
       element = ElementBytes(element);
       if (!element || PyList_SetItem(list, i, element) != 0) return NULL;
     }
+    if (PyBytes_Size(element) > UINT32_MAX) {
+      PyErr_SetString(PyExc_ValueError, "an element of a BYTES tensor is longer than 4 GiB");
+      return NULL;
+    }
     size += (unsigned long long)PyBytes_Size(element);
   }
   return PyLong_FromUnsignedLongLong(size);
@@ -225,7 +229,7 @@ static int SizeOf(PyObject* item, uint64_t* size) {
   return !PyErr_Occurred();
 }
 
-static int Write(char* to, PyObject* item) {
+static int Write(char* to, PyObject* item, uint64_t size) {
   char* data;
   Py_ssize_t bytes;
   if (PyBytes_Check(item)) {
@@ -234,17 +238,20 @@ static int Write(char* to, PyObject* item) {
     return 1;
   }
   if (PyList_Check(item)) return WriteWire(to, item) != NULL;
-  PyObject* done = PyObject_CallFunction(fill, "OK", item, (unsigned long long)(to - out.base));
+  PyObject* done = PyObject_CallFunction(fill, "OKK", item, (unsigned long long)(to - out.base), (unsigned long long)size);
   Py_XDECREF(done);
   return done != NULL;
 }
 
 PyObject* Prepared(const Buffer* packed, PyObject* copies) {
   Py_ssize_t count = PyList_Size(copies);
-  uint64_t* starts = malloc(((size_t)count + 1) * sizeof(uint64_t));
+  typedef struct {
+    uint64_t start, size;
+  } Place;
+  Place* places = malloc(((size_t)count + 1) * sizeof(Place));
   char* content = NULL;
   int done = 0;
-  if (!starts) {
+  if (!places) {
     PyErr_NoMemory();
     goto end;
   }
@@ -252,12 +259,15 @@ PyObject* Prepared(const Buffer* packed, PyObject* copies) {
     PyErr_SetString(PyExc_RuntimeError, "a process that a model has forked cannot speak with the server");
     goto end;
   }
+  if (packed->size > UINT32_MAX) {
+    PyErr_Format(PyExc_OverflowError, "a message of %zu bytes is too long", packed->size);
+    goto end;
+  }
   uint64_t size = AlignBlock(4 + packed->size);
   for (Py_ssize_t i = 0; i < count; ++i) {
-    uint64_t bytes;
-    if (!SizeOf(PyList_GetItem(copies, i), &bytes)) goto end;
-    starts[i] = size;
-    size = AlignBlock(size + bytes);
+    places[i].start = size;
+    if (!SizeOf(PyList_GetItem(copies, i), &places[i].size)) goto end;
+    size = AlignBlock(size + places[i].size);
   }
   if (!(content = ArenaAllocate(&out, size, count > 0))) {
     PyErr_Format(PyExc_MemoryError, "%llu bytes do not fit in the shared memory of this worker, which may hold %llu",
@@ -268,10 +278,10 @@ PyObject* Prepared(const Buffer* packed, PyObject* copies) {
   memcpy(content, &length, 4);
   memcpy(content + 4, packed->data, packed->size);
   done = 1;
-  for (Py_ssize_t i = 0; done && i < count; ++i) done = Write(content + starts[i], PyList_GetItem(copies, i));
+  for (Py_ssize_t i = 0; done && i < count; ++i) done = Write(content + places[i].start, PyList_GetItem(copies, i), places[i].size);
   if (!done) BlockRelease(content);
 end:
-  free(starts);
+  free(places);
   return done ? PyLong_FromUnsignedLongLong((unsigned long long)(content - out.base)) : NULL;
 }
 

@@ -42,11 +42,21 @@ class TritonError:
         return self._code
 
 
+MOST_TEXT = 65536  # characters of an exception's own text, which may quote a model's data
+
+
 def describe(error):
-    """an exception as Triton shows it: its line, then the frames from the inner to the outer"""
+    """an exception as Triton shows it: its line, then the frames from the inner to the outer; whatever it says can be sent"""
+    try:
+        said = str(error)
+    except BaseException as failure:
+        said = "(its text cannot be had: %s)" % type(failure).__name__
+    if len(said) > MOST_TEXT:
+        said = "%s... (%d characters)" % (said[:MOST_TEXT], len(said))
+    said = said.encode("utf-8", "backslashreplace").decode()
     if isinstance(error, Refusal):
-        return str(error)
-    lines = ["%s: %s" % (type(error).__name__, error), "", "At:"]
+        return said
+    lines = ["%s: %s" % (type(error).__name__, said), "", "At:"]
     frames = []
     trace = error.__traceback__
     while trace is not None:

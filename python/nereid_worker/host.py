@@ -98,7 +98,7 @@ class Host:
             if not isinstance(ready, bool):
                 raise Refusal("is_ready() must return a boolean value")
             return ready, ""
-        except Exception as failure:
+        except BaseException as failure:  # there is one thread for these calls
             return False, describe(failure)
 
     def finalize(self):
@@ -211,10 +211,7 @@ class Host:
         return core.prepare((channel.DONE, None, result), list(copies))
 
     def failed(self, failure):
-        try:
-            return core.prepare((channel.DONE, describe(failure), None), [])
-        except UnicodeEncodeError as unsayable:
-            return core.prepare((channel.DONE, describe(unsayable), None), [])
+        return core.prepare((channel.DONE, describe(failure), None), [])
 
     def answer(self, block, at, message):
         kind = message[0]

@@ -29,6 +29,17 @@ static int PutRaw(Buffer* buffer, const char* data, size_t size) {
   return 1;
 }
 
+static int PutBytes(Buffer* buffer, unsigned char tag, PyObject* bytes) {
+  char* data;
+  Py_ssize_t size;
+  if (PyBytes_AsStringAndSize(bytes, &data, &size) != 0) return 0;
+  if ((uint64_t)size > UINT32_MAX) {
+    PyErr_Format(PyExc_OverflowError, "%zd bytes are too many for a message", size);
+    return 0;
+  }
+  return PutHead(buffer, tag, (uint64_t)size, 4) && PutRaw(buffer, data, (size_t)size);
+}
+
 static int PutInt(Buffer* buffer, PyObject* number) {
   long long value = PyLong_AsLongLong(number);
   if (value == -1 && PyErr_Occurred()) {
@@ -68,20 +79,11 @@ int Put(Buffer* buffer, PyObject* value, int depth) {
   if (PyLong_Check(value)) return PutInt(buffer, value);
   if (PyUnicode_Check(value)) {
     PyObject* text = PyUnicode_AsEncodedString(value, "utf-8", "surrogateescape");
-    if (!text) return 0;
-    char* data;
-    Py_ssize_t size;
-    int done =
-        PyBytes_AsStringAndSize(text, &data, &size) == 0 && PutHead(buffer, 0xdb, (uint64_t)size, 4) && PutRaw(buffer, data, (size_t)size);
-    Py_DECREF(text);
+    int done = text && PutBytes(buffer, 0xdb, text);
+    Py_XDECREF(text);
     return done;
   }
-  if (PyBytes_Check(value)) {
-    char* data;
-    Py_ssize_t size;
-    return PyBytes_AsStringAndSize(value, &data, &size) == 0 && PutHead(buffer, 0xc6, (uint64_t)size, 4) &&
-           PutRaw(buffer, data, (size_t)size);
-  }
+  if (PyBytes_Check(value)) return PutBytes(buffer, 0xc6, value);
   if (PyFloat_Check(value)) {
     double number = PyFloat_AsDouble(value);
     uint64_t bits;

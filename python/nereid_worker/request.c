@@ -168,15 +168,16 @@ static int InitResponse(PyObject* object, PyObject* args, PyObject* keywords) {
   if (error == Py_None && parameters == Py_None && PyList_Check(tensors) && AllTensors(tensors)) {
     if (!(tensors = PyList_GetSlice(tensors, 0, PyList_Size(tensors)))) return -1;
     error = NULL;
-    parameters = nothing;
+    parameters = nothing; /* "" */
     Py_INCREF(parameters);
   } else {
     PyObject* found = PyObject_CallFunctionObjArgs(use.checked, tensors, error, parameters, NULL);
     if (!found) return -1;
     int fits = PyArg_ParseTuple(found, "O!OU", &PyList_Type, &tensors, &error, &parameters);
     if (fits) {
+      if (error == Py_None) error = NULL;
       Py_INCREF(tensors);
-      Py_INCREF(error);
+      Py_XINCREF(error);
       Py_INCREF(parameters);
     }
     Py_DECREF(found);

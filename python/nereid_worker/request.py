@@ -100,8 +100,6 @@ class InferenceRequest(core.Request):
         return self._cancellation
 
     def get_response_sender(self):
-        if self._id is None:
-            raise TritonModelException("get_response_sender: only a request that execute() was given has a response sender")
         if self._sender is None:
             self._sender = InferenceResponseSender(self)
         return self._sender
@@ -196,13 +194,15 @@ class InferenceResponseSender:
     __slots__ = ("_id", "_cell", "_event", "_requested", "_context", "_cancellation", "_lock", "_closed", "_sent", "_left", "__weakref__")
 
     def __init__(self, request):
+        self._left, self._closed = False, True
+        if not isinstance(request, InferenceRequest) or request._id is None:
+            raise TritonModelException("get_response_sender: only a request that execute() was given has a response sender")
         self._id, self._cell, self._event, self._requested = request._id, request._cell, request._event, request._requested
         self._context = request._context
         self._cancellation = request._watch()
         self._lock = threading.Lock()
         self._closed = False
         self._sent = 0
-        self._left = False
 
     def __del__(self):
         # Without the last word its client would wait for ever.

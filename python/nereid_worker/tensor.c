@@ -19,7 +19,7 @@ typedef struct {
   PyObject* memory;       /* a ctypes array in which the bytes lie at `offset`; NULL: they are the array's */
   unsigned long long offset, size;
   int datatype;
-  int plain; /* the array's bytes are those of the wire */
+  int plain; /* an array is NumPy's own and its bytes are those of the wire */
 } Tensor;
 
 static struct {
@@ -69,7 +69,7 @@ static int Init(PyObject* object, PyObject* args, PyObject* keywords) {
   self->array = array;
   self->memory = NULL;
   self->datatype = datatype;
-  self->plain = known && datatype != kBytes;
+  self->plain = known && datatype != kBytes && (PyObject*)Py_TYPE(array) == use.ndarray;
   for (size_t i = 0; i < sizeof old / sizeof *old; ++i) Py_XDECREF(old[i]);
   return 0;
 }
@@ -85,6 +85,8 @@ static int Clear(PyObject* object) {
 static int Traverse(PyObject* object, visitproc visit, void* arg) {
   Tensor* self = (Tensor*)object;
   Py_VISIT(Py_TYPE(object));
+  Py_VISIT(self->name);
+  Py_VISIT(self->shape);
   Py_VISIT(self->array);
   Py_VISIT(self->memory);
   return 0;
@@ -182,24 +184,31 @@ PyObject* Tensors(PyObject* self, PyObject* args) {
   return TensorsOf(parts, block, at);
 }
 
+static uint64_t SizeOfShape(const Tensor* tensor) {
+  static const unsigned char widths[] = {0, 1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 0, 2}; /* by the numbers of datatypes.py */
+  uint64_t size = tensor->datatype >= 0 && tensor->datatype < (int)sizeof widths ? widths[tensor->datatype] : 0;
+  for (Py_ssize_t i = 0; i < PyTuple_Size(tensor->shape); ++i) size *= PyLong_AsUnsignedLongLong(PyTuple_GetItem(tensor->shape, i));
+  return size;
+}
+
 /* Appends what has to be copied into the message; the length on the wire, -1 for an error. */
 static long long Bytes(Tensor* tensor, PyObject* copies) {
-  PyObject* number;
-  if (!tensor->plain || !tensor->array) {
-    number = PyObject_CallFunctionObjArgs(use.encoded, (PyObject*)tensor, copies, NULL);
-  } else {
-    number = PyObject_GetAttr(tensor->array, nbytes_name);
-  }
+  int plain = tensor->plain && tensor->array;
+  PyObject* number =
+      plain ? PyObject_GetAttr(tensor->array, nbytes_name) : PyObject_CallFunctionObjArgs(use.encoded, (PyObject*)tensor, copies, NULL);
   if (!number) return -1;
   long long size = PyLong_AsLongLong(number);
   Py_DECREF(number);
-  if (size < 0 || !tensor->plain || !tensor->array) return size;
-  if (size > kSmall) return PyList_Append(copies, tensor->array) == 0 ? size : -1;
-  PyObject* bytes = PyObject_CallMethodObjArgs(tensor->array, tobytes_name, NULL);
-  if (!bytes) return -1;
-  size = PyBytes_Size(bytes);
-  if (size >= 0 && PyList_Append(copies, bytes) != 0) size = -1;
-  Py_DECREF(bytes);
+  if (size < 0 || !plain) return size;
+  if ((uint64_t)size != SizeOfShape(tensor)) {
+    if (!PyErr_Occurred())
+      PyErr_Format(PyExc_ValueError, "the array of Tensor '%U' was resized: it has %lld bytes, its shape is %R", tensor->name, size,
+                   tensor->shape);
+    return -1;
+  }
+  PyObject* item = size > kSmall ? tensor->array : PyObject_CallMethodObjArgs(tensor->array, tobytes_name, NULL);
+  if (!item || PyList_Append(copies, item) != 0) size = -1;
+  if (item != tensor->array) Py_XDECREF(item);
   return size;
 }
 
@@ -208,7 +217,7 @@ int PutTensors(Buffer* buffer, PyObject* tensors, PyObject* requested, PyObject*
   size_t head;
   int done = PutArray(buffer, kManyItems);
   head = buffer->size - 4;
-  Py_INCREF(tensors); /* what is asked of an array may let go of all this: it can be of a subclass of the model's */
+  Py_INCREF(tensors);
   for (Py_ssize_t i = 0; done && i < PyList_Size(tensors); ++i) {
     PyObject* object = PyList_GetItem(tensors, i);
     Tensor* tensor = (Tensor*)object;
@@ -218,15 +227,16 @@ int PutTensors(Buffer* buffer, PyObject* tensors, PyObject* requested, PyObject*
       done = 0;
       break;
     }
+    Py_INCREF(object); /* names may be compared, and arrays asked, by code of the model, which can take the tensor out of its list */
     int wanted = requested == Py_None ? 1 : PySequence_Contains(requested, tensor->name);
-    if (wanted == 0) continue;
-    Py_INCREF(object);
-    long long size = wanted < 0 ? -1 : Bytes(tensor, copies);
-    done = size >= 0 && PutArray(buffer, 5) && Put(buffer, tensor->name, 2) && PutUnsigned(buffer, (uint64_t)tensor->datatype) &&
-           Put(buffer, tensor->shape, 2) && PutUnsigned(buffer, *at) && PutUnsigned(buffer, (uint64_t)size);
+    if (wanted != 0) {
+      long long size = wanted < 0 ? -1 : Bytes(tensor, copies);
+      done = size >= 0 && PutArray(buffer, 5) && Put(buffer, tensor->name, 2) && PutUnsigned(buffer, (uint64_t)tensor->datatype) &&
+             Put(buffer, tensor->shape, 2) && PutUnsigned(buffer, *at) && PutUnsigned(buffer, (uint64_t)size);
+      *at = (*at + (uint64_t)size + 63) & ~63ULL;
+      ++count;
+    }
     Py_DECREF(object);
-    *at = (*at + (uint64_t)size + 63) & ~63ULL;
-    ++count;
   }
   Py_DECREF(tensors);
   if (done) SetCount(buffer, head, count);

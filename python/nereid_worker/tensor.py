@@ -1,5 +1,6 @@
 """Tensors: views of the server's memory on the way in, arrays of the model on the way out."""
 import ctypes
+import math
 import struct
 
 import numpy as np
@@ -64,9 +65,7 @@ class Tensor(core.Tensor):
     def _address(self):
         if self._memory is not None:
             return ctypes.addressof(self._memory) + self._offset, self._memory
-        array = self._array
-        if not array.flags.c_contiguous:
-            array = np.ascontiguousarray(array)
+        array = np.ascontiguousarray(self._array, self._array.dtype.newbyteorder("="))
         return array.ctypes.data, array
 
     def to_dlpack(self):
@@ -128,16 +127,18 @@ def _made(tensor):
 
 
 def _encoded(tensor, copies):
-    """appends what core.send copies for a tensor that has no array, or one whose bytes are not those of the wire; their number"""
-    array = tensor._array
-    if array is None:
+    """appends what core.prepare copies for a tensor that has no array, or one whose bytes are not those of the wire; their number"""
+    if tensor._array is None:
         copies.append(np.ndarray((tensor._size,), np.uint8, tensor._memory, tensor._offset))
         return tensor._size
+    array = np.ndarray.view(tensor._array, np.ndarray)  # what a model's subclass says of itself does not count
+    if array.size != math.prod(tensor._shape):
+        raise TritonModelException("the array of Tensor '%s' was resized: it has %d elements, its shape is %s" % (tensor._name, array.size, tensor._shape))
     if tensor._datatype == dt.BYTES:
         elements = array.ravel().tolist()
         copies.append(elements)
         return core.wire_size(elements)
-    array = array.astype(array.dtype.newbyteorder("="))
+    array = array.astype(dt.TO_NUMPY[tensor._datatype], copy=False)
     copies.append(array)
     return array.nbytes
 
