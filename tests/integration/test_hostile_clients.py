@@ -149,7 +149,7 @@ def test_hostile_clients_harm_nobody_else(tmp_path, mock_provider, tls):
         try:
             work(*arguments)
         except Exception as error:  # a thread's failure is the test's
-            faults.append(repr(error))
+            faults.append(f"{type(error).__name__}: {error}")
 
     hostile = [threading.Thread(target=recorded, args=(be_hostile, seed)) for seed in range(HOSTILE_THREADS)]
     good = threading.Thread(target=recorded, args=(be_good,))

@@ -339,6 +339,25 @@ TEST_F(SchedulerTest, AnswersAllBeforeItStopsAndTakesNothingMore) {
   scheduler_.reset();
 }
 
+// The one thread that could take it looks the other way: it answers the only other request, which was cancelled.
+TEST_F(SchedulerTest, TakesWhatComesWhileTheCancelledAreAnswered) {
+  std::vector<std::unique_ptr<ModelInstance>> instances;
+  instances.push_back(std::make_unique<Worker>(stage_));
+  scheduler_ = std::make_unique<Scheduler>(setup_, std::move(instances));
+  auto running = Submit();
+  stage_.Await("executing");
+  Cancellation cancellation;
+  std::promise<std::future<InferResponse>> next;
+  auto cancelled = Submit(4, [&](InferRequest& request) { request.cancellation = cancellation; }, [&] { next.set_value(Submit()); });
+  cancellation.Cancel();
+  stage_.Say("go on");
+  EXPECT_FALSE(running.get().error);
+  EXPECT_EQ(cancelled.get().error->code, Code::kCancelled);
+  auto answer = next.get_future().get();
+  ASSERT_EQ(answer.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  EXPECT_FALSE(answer.get().error);
+}
+
 // A thread that answers somebody who has left the queue looks the other way while the scheduler ends.
 TEST_F(SchedulerTest, StopsWhileTheCancelledAreAnswered) {
   std::vector<std::unique_ptr<ModelInstance>> instances;

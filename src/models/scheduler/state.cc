@@ -55,14 +55,16 @@ void SchedulerState::OnAlarm() {
 }
 
 ExecutionBatch SchedulerState::Take(Lock& lock, SteadyTime& wait) {
-  std::vector<Queued> rejected;
-  SteadyTime now = setup.clock->Steady();
-  Batcher::Next next = batcher.Take(now, rejected, [](void* ticket) { return static_cast<Job*>(ticket)->cancelled(); });
-  wait = next.wait;
-  if (!rejected.empty()) {
+  SteadyTime now;
+  Batcher::Next next;
+  for (std::vector<Queued> rejected; next.batch.empty(); rejected.clear()) {
+    now = setup.clock->Steady();
+    next = batcher.Take(now, rejected, [](void* ticket) { return static_cast<Job*>(ticket)->cancelled(); });
+    wait = next.wait;
+    if (rejected.empty()) break;
     lock.unlock();
     Answer(rejected);
-    lock.lock();
+    lock.lock();  // and again when there is no batch: what came meanwhile found nobody idle whom to wake
   }
   ExecutionBatch batch;
   if (next.batch.empty()) return batch;
