@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2
 
 from support.gateway_config import MOCK_ENV, gateway_config
 from support.raw_http import connect
-from support.server import BINARY, Server
+from support.server import BINARY
 
 pytestmark = pytest.mark.smoke
 
@@ -108,7 +108,7 @@ def attack(dice, address, spoiled, speak_tls):
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_hostile_clients_harm_nobody_else(tmp_path, mock_provider, tls):
+def test_hostile_clients_harm_nobody_else(tmp_path, start_server, mock_provider, tls):
     repository = tmp_path / "repository"
     (repository / "echo" / "1").mkdir(parents=True)
     (repository / "echo" / "config.pbtxt").write_text(
@@ -120,7 +120,7 @@ def test_hostile_clients_harm_nobody_else(tmp_path, mock_provider, tls):
                         "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "certificate.pem")],
                        check=True, capture_output=True)
         extra, verify = f"server: {{tls: {{certificate_file: {tmp_path}/certificate.pem, key_file: {tmp_path}/key.pem}}}}\n", str(tmp_path / "certificate.pem")
-    server = Server(tmp_path, f"--model-repository={repository}", config=gateway_config(mock_provider.base_url, extra), env=MOCK_ENV).start()
+    server = start_server(f"--model-repository={repository}", config=gateway_config(mock_provider.base_url, extra), env=MOCK_ENV)
     base = ("https://" if tls else "http://") + server.http
     spoiled, spoiled_calls = requests_to_spoil(server.admin_key.encode()), calls_to_spoil()
     over, served, faults = threading.Event(), [0], []
