@@ -2,6 +2,7 @@
 import numpy as np
 
 from nereid_worker import core, tensor
+from nereid_worker.errors import TritonModelException
 
 # calls of the server
 AUTO_COMPLETE, INITIALIZE, EXECUTE, FINALIZE = range(4)
@@ -20,7 +21,7 @@ def attach(control, server, own, life, first_event, events, initial, growth, mos
 def _fill(array, at, size):
     room = np.ndarray(array.shape, array.dtype, _own, at)
     if room.nbytes != size:
-        raise tensor.TritonModelException("the array of a Tensor was resized while it was sent")
+        raise TritonModelException("the array of a Tensor was resized while it was sent")
     np.copyto(room, array)
 
 

@@ -1,5 +1,5 @@
-/* What a worker cannot do in Python: the shared rings, futexes and blocks (here), messages (pack.c), tensors (tensor.c), DLPack capsules
- * (dlpack.c). See src/backends/python/shared/channel.h. */
+/* What a worker cannot do in Python: the shared rings, futexes and blocks (here), messages (pack.c), what every request needs of
+ * tensors, requests and responses (tensor.c, request.c), DLPack capsules (dlpack.c). See src/backends/python/shared/channel.h. */
 #include "core.h"
 
 #include <errno.h>
@@ -154,10 +154,8 @@ static int InitHold(PyObject* object, PyObject* args, PyObject* keywords) {
 }
 
 static void DeallocHold(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
   if (((Hold*)object)->content && !forked) BlockRelease(in_base + ((Hold*)object)->content);
-  ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-  Py_DECREF(type);
+  FreeObject(object);
 }
 
 static PyType_Slot hold_slots[] = {{Py_tp_init, InitHold}, {Py_tp_dealloc, DeallocHold}, {0, NULL}};

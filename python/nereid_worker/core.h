@@ -13,6 +13,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Lets go of each of so many references, which are NULL before any of them is gone. */
+static inline void Forget(PyObject** held, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    PyObject* old = held[i];
+    held[i] = NULL;
+    Py_XDECREF(old);
+  }
+}
+
+/* The end of a deallocator: gives the object's memory back, and its reference to its type, which is on the heap. */
+static inline void FreeObject(PyObject* object) {
+  PyTypeObject* type = Py_TYPE(object);
+  ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+  Py_DECREF(type);
+}
+
 /* pack.c: messages. What returns int returns 0 for a failure, with a Python error set. */
 typedef struct {
   char* data; /* malloc's; the caller frees it */

@@ -53,20 +53,6 @@ PyObject* UseRequest(PyObject* self, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-static void Forget(PyObject** fields, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    PyObject* old = fields[i];
-    fields[i] = NULL;
-    Py_XDECREF(old);
-  }
-}
-
-static void Free(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
-  ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-  Py_DECREF(type);
-}
-
 /* ------------------------------------------------------------------ requests */
 
 static int ClearRequest(PyObject* object) {
@@ -83,7 +69,7 @@ static int TraverseRequest(PyObject* object, visitproc visit, void* arg) {
 static void DeallocRequest(PyObject* object) {
   PyObject_GC_UnTrack(object);
   ClearRequest(object);
-  Free(object);
+  FreeObject(object);
 }
 
 /* requests(wires, block, at, context) -> a list of InferenceRequest: of a message of the server, with its tensors (tensor.c). */
@@ -207,7 +193,7 @@ static int TraverseResponse(PyObject* object, visitproc visit, void* arg) {
 static void DeallocResponse(PyObject* object) {
   PyObject_GC_UnTrack(object);
   ClearResponse(object);
-  Free(object);
+  FreeObject(object);
 }
 
 static int IsPlain(PyObject* response) {
@@ -232,7 +218,7 @@ PyObject* Answer(PyObject* self, PyObject* args) {
   int plain = 1,
       done = copies && PutArray(&packed, 3) && PutUnsigned(&packed, kDone) && PutNil(&packed) && PutArray(&packed, (size_t)count);
   for (Py_ssize_t i = 0; plain && done && i < count; ++i) {
-    /* Both are looked at again each time: what NumPy is asked for may be a subclass of the model's, which can change either list. */
+    /* Both are looked at again each time: code of the model may run between, a comparison of names or the text of an element. */
     PyObject *response = PyList_GetItem(responses, i), *request = PyList_GetItem(requests, i);
     done = response && request;
     plain = done && IsPlain(response) && PyObject_TypeCheck(request, (PyTypeObject*)use.request) && ((Request*)request)->field[kRequested];

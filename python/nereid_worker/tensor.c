@@ -70,7 +70,7 @@ static int Init(PyObject* object, PyObject* args, PyObject* keywords) {
   self->memory = NULL;
   self->datatype = datatype;
   self->plain = known && datatype != kBytes && (PyObject*)Py_TYPE(array) == use.ndarray;
-  for (size_t i = 0; i < sizeof old / sizeof *old; ++i) Py_XDECREF(old[i]);
+  Forget(old, 4);
   return 0;
 }
 
@@ -78,7 +78,7 @@ static int Clear(PyObject* object) {
   Tensor* self = (Tensor*)object;
   PyObject* old[] = {self->name, self->shape, self->array, self->memory};
   self->name = self->shape = self->array = self->memory = NULL;
-  for (size_t i = 0; i < sizeof old / sizeof *old; ++i) Py_XDECREF(old[i]);
+  Forget(old, 4);
   return 0;
 }
 
@@ -93,11 +93,9 @@ static int Traverse(PyObject* object, visitproc visit, void* arg) {
 }
 
 static void Dealloc(PyObject* object) {
-  PyTypeObject* type = Py_TYPE(object);
   PyObject_GC_UnTrack(object);
   Clear(object);
-  ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-  Py_DECREF(type);
+  FreeObject(object);
 }
 
 static PyObject* AsNumpy(PyObject* object, PyObject* unused) {

@@ -163,6 +163,11 @@ class SchedulerTest : public testing::Test {
     }
     scheduler_ = std::make_unique<Scheduler>(setup_, std::move(instances));
   }
+  void StartWorker() {
+    std::vector<std::unique_ptr<ModelInstance>> instances;
+    instances.push_back(std::make_unique<Worker>(stage_));
+    scheduler_ = std::make_unique<Scheduler>(setup_, std::move(instances));
+  }
   void Stop() {
     auto stopping = std::async(std::launch::async, [this] { scheduler_->Stop(); });
     for (auto& poster : posters_) {
@@ -341,9 +346,7 @@ TEST_F(SchedulerTest, AnswersAllBeforeItStopsAndTakesNothingMore) {
 
 // The one thread that could take it looks the other way: it answers the only other request, which was cancelled.
 TEST_F(SchedulerTest, TakesWhatComesWhileTheCancelledAreAnswered) {
-  std::vector<std::unique_ptr<ModelInstance>> instances;
-  instances.push_back(std::make_unique<Worker>(stage_));
-  scheduler_ = std::make_unique<Scheduler>(setup_, std::move(instances));
+  StartWorker();
   auto running = Submit();
   stage_.Await("executing");
   Cancellation cancellation;
@@ -360,9 +363,7 @@ TEST_F(SchedulerTest, TakesWhatComesWhileTheCancelledAreAnswered) {
 
 // A thread that answers somebody who has left the queue looks the other way while the scheduler ends.
 TEST_F(SchedulerTest, StopsWhileTheCancelledAreAnswered) {
-  std::vector<std::unique_ptr<ModelInstance>> instances;
-  instances.push_back(std::make_unique<Worker>(stage_));
-  scheduler_ = std::make_unique<Scheduler>(setup_, std::move(instances));
+  StartWorker();
   auto running = Submit();
   stage_.Await("executing");
   Cancellation cancellation;
